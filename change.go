@@ -1,0 +1,141 @@
+package dirsync
+
+// ChangeKind is what a change does to one account. The kinds are numbered in the order in which a plan applies them:
+// leavers, then movers, then joiners, so that names and addresses are free before somebody else needs them.
+type ChangeKind uint8
+
+// The kinds of change.
+const (
+	Delete ChangeKind = iota + 1
+	Deactivate
+	Reactivate
+	Update
+	Create
+)
+
+// ChangeKinds are all kinds in the order of a plan.
+func ChangeKinds() []ChangeKind { return []ChangeKind{Delete, Deactivate, Reactivate, Update, Create} }
+
+// Destructive tells the kinds that take something away from somebody and that the guard may hold back.
+func (k ChangeKind) Destructive() bool { return k == Delete || k == Deactivate }
+
+func (k ChangeKind) String() string {
+	switch k {
+	case Delete:
+		return "delete"
+	case Deactivate:
+		return "deactivate"
+	case Reactivate:
+		return "reactivate"
+	case Update:
+		return "update"
+	case Create:
+		return "create"
+	default:
+		return "none"
+	}
+}
+
+// MarshalText writes the kind's name.
+func (k ChangeKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// Change is what a plan intends for one person.
+type Change struct {
+	Kind   ChangeKind
+	Person ID
+	Seq    Seq
+	// Mark is the debt that this change settles; see Owed.Mark.
+	Mark uint64
+	// Account is the target's id of the account, empty when there is none or none is known.
+	Account string
+	// User and Name are for people: the user principal name and the display name at the source.
+	User, Name string
+	// Before are the values that the target is believed to hold, of the fields of After; for a Delete, of all fields.
+	Before Values
+	// After are the values to write. A Create has all fields of the mapping; an Update or Reactivate only those that
+	// differ, or all of them when the last outcome is unknown; a Delete or Deactivate none.
+	After Values
+	// CreateOnly names those fields of After that are written only if the account is made now, never to one that is
+	// there already.
+	CreateOnly []string
+	// Why says in a phrase what caused the change: "deleted in the tenant".
+	Why string
+}
+
+// Writes returns the values of After that may be written to an account that exists already.
+func (c Change) Writes() Values {
+	if len(c.CreateOnly) == 0 {
+		return c.After
+	}
+	out := make(Values, 0, len(c.After))
+	for _, f := range c.After {
+		if !contains(c.CreateOnly, f.Field) {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+func contains(list []string, s string) bool {
+	for _, x := range list {
+		if x == s {
+			return true
+		}
+	}
+	return false
+}
+
+// Decision is what the planner makes of one owed person. Exactly one of the following holds: Change is set; Rejection
+// is set; Wait is true and the person stays owed as Next says; or the person needs nothing and is settled.
+type Decision struct {
+	Seq  Seq
+	Mark uint64
+	// Change is to be applied.
+	Change *Change
+	// Rejection replaces the one that may stand against the person. When it is nil, a standing one is lifted.
+	Rejection *Rejection
+	// Wait keeps the person owed without a change: a deletion whose grace has not ended.
+	Wait bool
+	Next Owed
+}
+
+// Outcome is what came of one change, in the form in which it is remembered.
+type Outcome struct {
+	Change Change
+	// Result says what happened.
+	Result Result
+	// Link is what is now known of the account. The zero Link forgets it.
+	Link Link
+	// Owed is set when the person stays owed, with the next Due, Attempts and Error. Its Mark is ignored.
+	Owed *Owed
+	// Rejection is set when the target itself refused the record.
+	Rejection *Rejection
+	// Error says why the change failed, for people, without secrets.
+	Error string
+}
+
+// Result is how a change ended.
+type Result uint8
+
+// The results of a change.
+const (
+	Done     Result = iota + 1
+	Failed          // it will be tried again
+	Refused         // the target rejected the record's values
+	HeldBack        // the guard kept it back
+)
+
+func (r Result) String() string {
+	switch r {
+	case Done:
+		return "done"
+	case Failed:
+		return "failed"
+	case Refused:
+		return "rejected"
+	case HeldBack:
+		return "held"
+	default:
+		return "not tried"
+	}
+}

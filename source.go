@@ -1,0 +1,95 @@
+package dirsync
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Page is one page of a round.
+type Page struct {
+	Records []Record
+	// Next is where to go on once this page's records are safe: within the round, or, when Complete, at its end.
+	Next Cursor
+	// Complete says that the round has ended: everything was delivered, and Next begins the following round.
+	Complete bool
+}
+
+// ErrCursorExpired says that a source no longer knows a cursor, or that the cursor does not carry what is asked for
+// now. Everything must be read again from the zero Cursor; what was read before is not wrong.
+var ErrCursorExpired = errors.New("the source no longer knows where reading had stopped")
+
+// ErrPageExpired says that a cursor from the middle of a round has expired. The round must be begun again from the
+// cursor at which it was begun.
+var ErrPageExpired = errors.New("the source no longer knows this page of the round")
+
+// Source is where people come from.
+//
+// A round is one walk from a cursor to a Complete page. A round from the zero Cursor delivers everybody who is there;
+// any other round delivers what changed since its cursor was made. Within a round the same object may be delivered
+// several times, in any order, and again in later rounds: what was said last holds. There is no snapshot: a round
+// shows each object as it was at some moment while the round was read.
+type Source interface {
+	// Name says what is read, for people: "Microsoft Entra ID (contoso)".
+	Name() string
+	// Fields lists what can be mapped.
+	Fields(ctx context.Context) ([]Field, error)
+	// Read calls fn for each page from since to the end of that round, one at a time and in order, and returns the
+	// first error of fn as it is. A page that was not read and understood in full is never delivered. Read returns
+	// nil only after a Complete page. It reports ErrCursorExpired and ErrPageExpired, and otherwise an *Error.
+	Read(ctx context.Context, since Cursor, fn func(Page) error) error
+	// LookUp asks for single objects by id and calls fn once for each, with a Whole record or a tombstone. An object
+	// of which neither its presence nor its absence could be proved makes LookUp fail with an *Error.
+	LookUp(ctx context.Context, ids []ID, fn func(Record) error) error
+}
+
+// Account is one user of the target.
+type Account struct {
+	// ID is the target's own id: stable, never reused.
+	ID string
+	// Source is the object id that the account was made for or joined to; empty when it is not ours.
+	Source ID
+	Active bool
+	Values Values
+	// Created and Updated are the target's own times, zero where it keeps none.
+	Created, Updated time.Time
+}
+
+// Target is where people go.
+type Target interface {
+	// Name says what is written, for people.
+	Name() string
+	// Fields lists what can be written.
+	Fields(ctx context.Context) ([]Field, error)
+	// Users calls fn for every account there, so that existing ones can be matched and drift can be seen.
+	Users(ctx context.Context, fn func(Account) error) error
+	// Apply makes the target hold what c wants, whatever it held before, and returns what it then holds:
+	//
+	//   - Create makes an account for c.Person. If one is there for that person already it is adopted, made active,
+	//     and given c.Writes().
+	//   - Update writes c.Writes() to the account, Reactivate does so and makes it active. If the account is not there
+	//     the error's kind is NotFound.
+	//   - Deactivate makes the account inactive and keeps its values. Delete removes it. For an account that is not
+	//     there both succeed, with the zero Account.
+	//
+	// An account is found by c.Account, or, when that is empty, by c.Person. Applying the same change twice is the same
+	// as applying it once. An error says nothing about whether the change took effect, except for the kinds Conflict
+	// and Invalid, which promise that it did not. Errors are *Error.
+	Apply(ctx context.Context, c Change) (Account, error)
+}
+
+// Batcher is a Target that applies many changes at the cost of few.
+type Batcher interface {
+	// ApplyAll applies changes as Apply would, one after the other, and returns one Applied for each, in their order.
+	// One that fails does not stop the others.
+	ApplyAll(ctx context.Context, changes []Change) []Applied
+}
+
+// Applied is what came of one change of a batch.
+type Applied struct {
+	Account Account
+	Err     error
+}
+
+// RequestCounter is a Source or Target that can tell how many requests it has sent, retries included.
+type RequestCounter interface{ Requests() int }

@@ -1,0 +1,143 @@
+// Package engine runs one sync: it reads the source into the shadow, plans the owed, guards, applies and settles.
+//
+// It decides; the packages around it only report. Whatever happens, killing the process included, the next run puts
+// right, by the same code: see Engine.Run.
+package engine
+
+import (
+	"context"
+	"time"
+
+	"dirsync"
+)
+
+// Store is what the engine needs remembered about one sync. Every method is one transaction: when it returns nil all
+// of it is durable, and when it returns an error none of it is (an error of the disk itself may leave the last
+// transaction durable all the same, so a caller that goes on after an error reads the state again first). One engine
+// at a time writes; readers may look on.
+//
+// Methods that return slices return at most limit rows, in order, beginning after the given key; fewer than limit
+// rows means that there are no more.
+type Store interface {
+	Reading
+	Planning
+	Applying
+	Journal
+}
+
+// ReadState is where the reading of a source stands. The engine owns its transitions; the store only keeps it, in
+// the same transaction as the records that it speaks of.
+type ReadState struct {
+	// Base is where the last complete round ended and the next, or the one under way, begins. Zero: never read.
+	Base dirsync.Cursor `json:"base,omitempty"`
+	// Page is where to go on in the round under way; zero at its beginning.
+	Page dirsync.Cursor `json:"page,omitempty"`
+	// Round numbers the rounds from 1. It grows whenever a round begins, a restarted one included.
+	Round uint64 `json:"round"`
+	// Open says that a round is under way, Full that this round (or the last one) reads everybody.
+	Open bool `json:"open"`
+	Full bool `json:"full"`
+	// Confirming says that a full round is complete, but that the people whom it did not mention are not all looked
+	// up yet. Until they are, nothing may be planned.
+	Confirming bool `json:"confirming"`
+	// Completed is when the last round was completed, Confirming included.
+	Completed time.Time `json:"completed,omitzero"`
+	// Fingerprint identifies the configuration by which everybody was last planned.
+	Fingerprint string `json:"fingerprint,omitempty"`
+}
+
+// Merged counts what a batch of records did to the shadow.
+type Merged struct{ Added, Changed, Removed, Same, Unknown int }
+
+// Reading keeps the shadow of the source.
+type Reading interface {
+	ReadState(ctx context.Context) (ReadState, error)
+	SetReadState(ctx context.Context, s ReadState) error
+
+	// Merge merges records into the shadow, in order, and keeps state, in one transaction.
+	//
+	// A record of somebody unknown adds them, owed (WhyRecord). A record of somebody known is laid over their shadow
+	// with Attributes.Merge (a Whole record replaces it); if that changes anything, or they were gone and are present
+	// again, they become owed. A tombstone of somebody present makes them gone at now, and owed; for somebody gone it
+	// changes at most soft to hard, and owes nothing; for somebody unknown it does nothing.
+	//
+	// A present person that is mentioned while state.Full is seen in state.Round, however often the round was
+	// restarted or the process died in between. If the record is not Whole and leaves out a value that the shadow
+	// holds (Attributes.Unsaid), the person stays in Unconfirmed until a Whole record or a tombstone arrives, within
+	// this round.
+	//
+	// Becoming owed gives Owed a new Mark, Why, Since = now unless it was owed already, Due zero, and keeps Attempts.
+	Merge(ctx context.Context, records []dirsync.Record, state ReadState, now time.Time) (Merged, error)
+
+	// Unconfirmed lists, in order of Seq, the present people that round did not see, or saw only in doubt.
+	Unconfirmed(ctx context.Context, round uint64, after dirsync.Seq, limit int) ([]Candidate, error)
+
+	// EndRound forgets who was seen and who is in doubt, and keeps state.
+	EndRound(ctx context.Context, state ReadState) error
+}
+
+// Candidate is somebody of whom a look-up must say whether they are still there.
+type Candidate struct {
+	Seq dirsync.Seq
+	ID  dirsync.ID
+}
+
+// Planning finds the owed and keeps what was decided.
+type Planning interface {
+	// OweAll makes every person owed who is not yet, and keeps state. People who are owed already keep their Since,
+	// Attempts and Error, but get a new Mark and a zero Due.
+	OweAll(ctx context.Context, why dirsync.Why, state ReadState, now time.Time) error
+
+	// Owed lists the people who are owed and due at now.
+	Owed(ctx context.Context, now time.Time, after dirsync.Seq, limit int) ([]dirsync.Person, error)
+
+	// Decide keeps what the planner made of a batch of people, in one transaction. A Change is added to the plan of
+	// run, and its person stays owed. A Rejection is kept and the person is no longer owed. A Wait replaces the
+	// person's Owed. Otherwise the person is settled: no longer owed. Wherever the decision carries no Rejection, a
+	// standing one is lifted. A decision whose Mark is no longer the person's debt's takes no debt away.
+	Decide(ctx context.Context, run dirsync.RunID, decisions []dirsync.Decision) error
+
+	// ClearPlan removes what an earlier attempt of run has planned.
+	ClearPlan(ctx context.Context, run dirsync.RunID) error
+}
+
+// PlanKey orders a plan: by kind, then by the order in which people were first met.
+type PlanKey struct {
+	Kind dirsync.ChangeKind
+	Seq  dirsync.Seq
+}
+
+// Applying keeps what came of a plan.
+type Applying interface {
+	// Plan lists the changes of one kind in a run's plan.
+	Plan(ctx context.Context, run dirsync.RunID, kind dirsync.ChangeKind, after dirsync.Seq, limit int) ([]dirsync.Change, error)
+
+	// Settle keeps the outcomes of a batch, in one transaction: each person's Link; their debt (taken away, if the
+	// outcome's Change.Mark is still its Mark; or replaced by outcome.Owed; if a newer record has raised the debt
+	// meanwhile, it stands as it is, with a zero Due); their Rejection (set, or lifted when Done); and
+	// the result in the run's history. progress is the last key of the plan that is now behind us.
+	Settle(ctx context.Context, run dirsync.RunID, outcomes []dirsync.Outcome, progress PlanKey) error
+
+	// Doubt marks the first n changes after the progress of run as InDoubt, and their people owed (WhyDoubt), without
+	// regard to kinds in skip. It is what a crash in the middle of applying leaves to be done.
+	Doubt(ctx context.Context, run dirsync.RunID, n int, skip []dirsync.ChangeKind, now time.Time) (int, error)
+}
+
+// Journal keeps the runs.
+type Journal interface {
+	// NewRun numbers r, keeps it and returns its number. Numbers grow across all syncs of a store.
+	NewRun(ctx context.Context, r dirsync.Run) (dirsync.RunID, error)
+	SaveRun(ctx context.Context, r dirsync.Run) error
+	// Runs lists the runs of this sync with numbers below before (zero: all), newest first.
+	Runs(ctx context.Context, before dirsync.RunID, limit int) ([]dirsync.Run, error)
+	// Outcomes lists a run's plan together with what came of each change, in order of the plan.
+	Outcomes(ctx context.Context, run dirsync.RunID, after PlanKey, limit int) ([]dirsync.Outcome, error)
+	// Rejections lists everybody who stands rejected, by Seq; the returned key is that of the last row.
+	Rejections(ctx context.Context, after dirsync.Seq, limit int) ([]dirsync.Rejection, dirsync.Seq, error)
+	// Totals counts the people, in constant time.
+	Totals(ctx context.Context) (dirsync.Totals, error)
+	// Person finds somebody by id. An unknown id is an *dirsync.Error of kind NotFound.
+	Person(ctx context.Context, id dirsync.ID) (dirsync.Person, error)
+	// People lists everybody, gone or not.
+	People(ctx context.Context, after dirsync.Seq, limit int) ([]dirsync.Person, error)
+}
