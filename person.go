@@ -31,15 +31,19 @@ type Link struct {
 	Active bool
 	// Held are the values that the target is known to hold.
 	Held Values
-	// InDoubt says that a change was tried whose outcome is unknown: the target may hold Held or what was tried, and
-	// there may be an account although Account is empty. Such a person is never taken to be up to date.
-	InDoubt bool
+	// Doubt is the kind of a change that was tried and whose outcome is unknown; zero when there is none. While it is
+	// set the target may hold Held or what was tried, and there may be an account although Account is empty. Such a
+	// person is never taken to be up to date.
+	Doubt ChangeKind
 	// DeactivatedAt is when we deactivated the account; zero while it is active.
 	DeactivatedAt time.Time
 }
 
 // IsZero tells a person without an account from one that has, or may have, one.
-func (l Link) IsZero() bool { return l.Account == "" && !l.InDoubt }
+func (l Link) IsZero() bool { return l.Account == "" && l.Doubt == 0 }
+
+// InDoubt says that the outcome of the last change is unknown.
+func (l Link) InDoubt() bool { return l.Doubt != 0 }
 
 // Owed says that a person must be planned again. The zero Owed means that nothing is owed.
 type Owed struct {
@@ -128,4 +132,6 @@ type Totals struct {
 	Active, Inactive int
 	// Rejected are the people whose records make no valid user, Owed those who must be planned again.
 	Rejected, Owed int
+	// Failing are those of the owed whose last change failed: Owed.Attempts is not zero.
+	Failing int
 }

@@ -118,8 +118,9 @@ type Applying interface {
 	// the result in the run's history. progress is the last key of the plan that is now behind us.
 	Settle(ctx context.Context, run dirsync.RunID, outcomes []dirsync.Outcome, progress PlanKey) error
 
-	// Doubt marks the first n changes after the progress of run as InDoubt, and their people owed (WhyDoubt), without
-	// regard to kinds in skip. It is what a crash in the middle of applying leaves to be done.
+	// Doubt goes through the first n changes after the progress of run, leaving out the kinds in skip: it sets each
+	// person's Link.Doubt to the change's kind and makes them owed (WhyDoubt). It returns how many they were. It is what
+	// a crash in the middle of applying leaves to be done.
 	Doubt(ctx context.Context, run dirsync.RunID, n int, skip []dirsync.ChangeKind, now time.Time) (int, error)
 }
 
