@@ -1,0 +1,332 @@
+package dirsynctest
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"sync"
+	"time"
+
+	"dirsync"
+	"dirsync/sync/engine"
+)
+
+// Store is an engine.Store that lives in memory: the plainest thing that keeps the promises of the interface, so that
+// it can serve as the model against which other stores are tested, and as the store under the engine's own tests.
+// Make one with NewStore. It copies everything that goes in or out, and it may be used from several goroutines.
+type Store struct {
+	// Fault, when set, is asked at the start of every method, with the method's name: "Merge". A first error makes the
+	// call fail without effect, a second one makes it fail having taken effect. Set it before the store is used, or
+	// from within itself; it is called without the lock held, and may look at the store.
+	Fault func(op string) (before, after error)
+
+	mu      sync.Mutex
+	state   engine.ReadState
+	people  []*person // the person with Seq n is people[n-1]
+	ids     map[dirsync.ID]*person
+	mark    uint64
+	runs    map[dirsync.RunID]*run
+	lastRun dirsync.RunID
+}
+
+var _ engine.Store = (*Store)(nil)
+
+// person is a Person and what else is remembered of them.
+type person struct {
+	dirsync.Person
+	rejection *dirsync.Rejection
+	seen      uint64 // the round that last mentioned them while everybody was read; 0: none
+	unsure    bool   // whether that mention left out what the shadow holds
+}
+
+type run struct {
+	dirsync.Run
+	plan     map[engine.PlanKey]dirsync.Change
+	outcomes map[engine.PlanKey]dirsync.Outcome
+	progress engine.PlanKey
+}
+
+// NewStore returns an empty store.
+func NewStore() *Store {
+	return &Store{ids: map[dirsync.ID]*person{}, runs: map[dirsync.RunID]*run{}}
+}
+
+// do runs one method under the lock, as Fault wants it.
+func (s *Store) do(ctx context.Context, op string, fn func() error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	var after error
+	if s.Fault != nil {
+		var before error
+		if before, after = s.Fault(op); before != nil {
+			return before
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := fn(); err != nil {
+		return err
+	}
+	return after
+}
+
+// ReadState implements engine.Reading.
+func (s *Store) ReadState(ctx context.Context) (state engine.ReadState, err error) {
+	err = s.do(ctx, "ReadState", func() error { state = s.state; return nil })
+	return state, err
+}
+
+// SetReadState implements engine.Reading.
+func (s *Store) SetReadState(ctx context.Context, state engine.ReadState) error {
+	return s.do(ctx, "SetReadState", func() error { s.state = state; return nil })
+}
+
+// Merge implements engine.Reading.
+func (s *Store) Merge(ctx context.Context, records []dirsync.Record, state engine.ReadState, now time.Time) (m engine.Merged, err error) {
+	err = s.do(ctx, "Merge", func() error {
+		s.mark++
+		for _, r := range records {
+			s.merge(r, state, now, &m)
+		}
+		s.state = state
+		return nil
+	})
+	if err != nil {
+		return engine.Merged{}, err
+	}
+	return m, nil
+}
+
+func (s *Store) merge(r dirsync.Record, state engine.ReadState, now time.Time, m *engine.Merged) {
+	p := s.ids[r.ID]
+	switch {
+	case r.Gone != dirsync.Present && p == nil:
+		m.Unknown++
+		return
+	case r.Gone != dirsync.Present && p.Gone != dirsync.Present:
+		p.Gone = max(p.Gone, r.Gone)
+		m.Same++
+		return
+	case r.Gone != dirsync.Present:
+		p.Gone, p.GoneAt = r.Gone, now
+		s.owe(p, dirsync.WhyRecord, now)
+		m.Removed++
+		return
+	case p == nil:
+		p = &person{Person: dirsync.Person{Seq: dirsync.Seq(len(s.people) + 1), ID: r.ID, Kind: r.Kind}}
+		s.people, s.ids[r.ID] = append(s.people, p), p
+		p.Shadow = cloneAttributes(r.Attrs)
+		s.owe(p, dirsync.WhyRecord, now)
+		m.Added++
+		s.see(p, r.Whole, false, state)
+		return
+	}
+	unsaid := p.Shadow.Unsaid(r.Attrs)
+	shadow := cloneAttributes(r.Attrs)
+	if !r.Whole {
+		shadow = p.Shadow.Merge(shadow)
+	}
+	if p.Gone != dirsync.Present || !shadow.Equal(p.Shadow) {
+		p.Shadow, p.Gone, p.GoneAt = shadow, dirsync.Present, time.Time{}
+		s.owe(p, dirsync.WhyRecord, now)
+		m.Changed++
+	} else {
+		m.Same++
+	}
+	s.see(p, r.Whole, unsaid, state)
+}
+
+// see notes that a present person was mentioned.
+func (s *Store) see(p *person, whole, unsaid bool, state engine.ReadState) {
+	if !state.Full {
+		return
+	}
+	if p.seen != state.Round {
+		p.seen, p.unsure = state.Round, false
+	}
+	p.unsure = !whole && (p.unsure || unsaid)
+}
+
+// owe gives p a new debt, or a new mark to the one that stands.
+func (s *Store) owe(p *person, why dirsync.Why, now time.Time) {
+	if p.Owed.Mark == 0 {
+		p.Owed.Since = now
+	}
+	p.Owed.Mark, p.Owed.Why, p.Owed.Due = s.mark, why, time.Time{}
+}
+
+// Unconfirmed implements engine.Reading.
+func (s *Store) Unconfirmed(ctx context.Context, round uint64, after dirsync.Seq, limit int) (out []engine.Candidate, err error) {
+	err = s.do(ctx, "Unconfirmed", func() error {
+		for p := range s.from(after) {
+			if len(out) == limit {
+				return nil
+			}
+			if p.Gone == dirsync.Present && (p.seen != round || p.unsure) {
+				out = append(out, engine.Candidate{Seq: p.Seq, ID: p.ID})
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// from walks the people after a Seq.
+func (s *Store) from(after dirsync.Seq) func(func(*person) bool) {
+	return func(yield func(*person) bool) {
+		for i := int(after); i < len(s.people); i++ {
+			if !yield(s.people[i]) {
+				return
+			}
+		}
+	}
+}
+
+// EndRound implements engine.Reading.
+func (s *Store) EndRound(ctx context.Context, state engine.ReadState) error {
+	return s.do(ctx, "EndRound", func() error {
+		for _, p := range s.people {
+			p.seen, p.unsure = 0, false
+		}
+		s.state = state
+		return nil
+	})
+}
+
+// OweAll implements engine.Planning.
+func (s *Store) OweAll(ctx context.Context, why dirsync.Why, state engine.ReadState, now time.Time) error {
+	return s.do(ctx, "OweAll", func() error {
+		s.mark++
+		for _, p := range s.people {
+			s.owe(p, why, now)
+		}
+		s.state = state
+		return nil
+	})
+}
+
+// Owed implements engine.Planning.
+func (s *Store) Owed(ctx context.Context, now time.Time, after dirsync.Seq, limit int) (out []dirsync.Person, err error) {
+	err = s.do(ctx, "Owed", func() error {
+		for p := range s.from(after) {
+			if len(out) == limit {
+				return nil
+			}
+			if p.Owed.Mark != 0 && !p.Owed.Due.After(now) {
+				out = append(out, clonePerson(p.Person))
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// Totals implements engine.Journal.
+func (s *Store) Totals(ctx context.Context) (t dirsync.Totals, err error) {
+	err = s.do(ctx, "Totals", func() error {
+		for _, p := range s.people {
+			if p.Gone == dirsync.Present {
+				t.People++
+			} else {
+				t.Gone++
+			}
+			switch {
+			case p.Link.Account == "":
+			case p.Link.Active:
+				t.Active++
+			default:
+				t.Inactive++
+			}
+			if p.rejection != nil {
+				t.Rejected++
+			}
+			if p.Owed.Mark != 0 {
+				t.Owed++
+			}
+			if p.Owed.Mark != 0 && p.Owed.Attempts != 0 {
+				t.Failing++
+			}
+		}
+		return nil
+	})
+	return t, err
+}
+
+// Person implements engine.Journal.
+func (s *Store) Person(ctx context.Context, id dirsync.ID) (out dirsync.Person, err error) {
+	err = s.do(ctx, "Person", func() error {
+		p := s.ids[id]
+		if p == nil {
+			return &dirsync.Error{Op: "find person", ID: id, Kind: dirsync.NotFound}
+		}
+		out = clonePerson(p.Person)
+		return nil
+	})
+	return out, err
+}
+
+// People implements engine.Journal.
+func (s *Store) People(ctx context.Context, after dirsync.Seq, limit int) (out []dirsync.Person, err error) {
+	err = s.do(ctx, "People", func() error {
+		for p := range s.from(after) {
+			if len(out) == limit {
+				return nil
+			}
+			out = append(out, clonePerson(p.Person))
+		}
+		return nil
+	})
+	return out, err
+}
+
+// Rejections implements engine.Journal.
+func (s *Store) Rejections(ctx context.Context, after dirsync.Seq, limit int) (out []dirsync.Rejection, last dirsync.Seq, err error) {
+	last = after
+	err = s.do(ctx, "Rejections", func() error {
+		for p := range s.from(after) {
+			if len(out) == limit {
+				return nil
+			}
+			if p.rejection != nil {
+				out, last = append(out, cloneRejection(*p.rejection)), p.Seq
+			}
+		}
+		return nil
+	})
+	return out, last, err
+}
+
+func cloneAttributes(as dirsync.Attributes) dirsync.Attributes {
+	out := make(dirsync.Attributes, len(as))
+	for i, a := range as {
+		out[i] = dirsync.Attribute{Name: a.Name, Raw: append(json.RawMessage{}, a.Raw...)}
+	}
+	return out
+}
+
+func clonePerson(p dirsync.Person) dirsync.Person {
+	p.Shadow = cloneAttributes(p.Shadow)
+	p.Link = cloneLink(p.Link)
+	return p
+}
+
+func cloneLink(l dirsync.Link) dirsync.Link {
+	l.Held = slices.Clone(l.Held)
+	return l
+}
+
+func cloneRejection(r dirsync.Rejection) dirsync.Rejection {
+	r.Faults = slices.Clone(r.Faults)
+	return r
+}
+
+func cloneChange(c dirsync.Change) dirsync.Change {
+	c.Before, c.After, c.CreateOnly = slices.Clone(c.Before), slices.Clone(c.After), slices.Clone(c.CreateOnly)
+	return c
+}
+
+func cloneRun(r dirsync.Run) dirsync.Run {
+	r.Holds, r.Notes = slices.Clone(r.Holds), slices.Clone(r.Notes)
+	return r
+}

@@ -1,0 +1,304 @@
+package dirsynctest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+
+	"dirsync"
+)
+
+// Target is a dirsync.Target, with batches, that lives in memory. It keeps the contract to the letter: it knows its
+// fields and refuses others, holds e-mail addresses (and every other Unique field) unique without regard to letter
+// case, and gives its accounts the ids u1, u2, …, which it never gives again. Make one with NewTarget. It may be used
+// from several goroutines.
+type Target struct {
+	// Fault, when set, is asked at the start of every method, with the method's name: "Apply", "ApplyAll", "Users",
+	// "Fields". A first error makes the call fail without effect, a second one makes it fail having taken effect.
+	Fault func(op string) (before, after error)
+	// FaultChange, when set, is asked in the same way for every change that Apply or ApplyAll is given, so that some of
+	// a batch can fail.
+	FaultChange func(c dirsync.Change) (before, after error)
+	// Now is the clock; NewTarget sets one that always says 2026-01-01 00:00 UTC.
+	Now func() time.Time
+
+	mu       sync.Mutex
+	schema   []dirsync.Field
+	accounts []dirsync.Account // in the order in which they were made
+	last     int
+	applied  []dirsync.Change
+}
+
+var (
+	_ dirsync.Target  = (*Target)(nil)
+	_ dirsync.Batcher = (*Target)(nil)
+)
+
+// NewTarget returns a target without accounts. Its fields are first_name, last_name and email, all required, and
+// then extra.
+func NewTarget(extra ...dirsync.Field) *Target {
+	schema := []dirsync.Field{
+		{Name: dirsync.FirstName, Label: "First name", Type: dirsync.Text, Required: true},
+		{Name: dirsync.LastName, Label: "Last name", Type: dirsync.Text, Required: true},
+		{Name: dirsync.EmailAddress, Label: "E-mail", Type: dirsync.Email, Required: true, Unique: true},
+	}
+	epoch := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	return &Target{schema: append(schema, extra...), Now: func() time.Time { return epoch }}
+}
+
+// Put adds an account as somebody else would have made it, under the given ID, or the next one when that is empty,
+// and returns it. It checks nothing.
+func (t *Target) Put(a dirsync.Account) dirsync.Account {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if a.ID == "" {
+		t.last++
+		a.ID = fmt.Sprintf("u%d", t.last)
+	}
+	a.Values = t.whole(a.Values)
+	t.remove(a.ID)
+	t.accounts = append(t.accounts, a)
+	return cloneAccount(a)
+}
+
+// Remove takes an account away, as somebody else would. An id that is not there is no error.
+func (t *Target) Remove(id string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.remove(id)
+}
+
+func (t *Target) remove(id string) {
+	t.accounts = slices.DeleteFunc(t.accounts, func(a dirsync.Account) bool { return a.ID == id })
+}
+
+// Accounts returns all accounts in the order in which they were made. Faults do not touch it.
+func (t *Target) Accounts() []dirsync.Account {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := make([]dirsync.Account, len(t.accounts))
+	for i, a := range t.accounts {
+		out[i] = cloneAccount(a)
+	}
+	return out
+}
+
+// Applied returns every change that was asked for so far, in order, those that failed included.
+func (t *Target) Applied() []dirsync.Change {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.applied)
+}
+
+// Name implements dirsync.Target.
+func (t *Target) Name() string { return "test target" }
+
+func (t *Target) fault(ctx context.Context, op string) (before, after error) {
+	if err := ctx.Err(); err != nil {
+		return err, nil
+	}
+	if t.Fault == nil {
+		return nil, nil
+	}
+	return t.Fault(op)
+}
+
+// Fields implements dirsync.Target.
+func (t *Target) Fields(ctx context.Context) ([]dirsync.Field, error) {
+	before, after := t.fault(ctx, "Fields")
+	if before != nil {
+		return nil, before
+	}
+	return slices.Clone(t.schema), after
+}
+
+// Users implements dirsync.Target. An error after the fact comes once every account was delivered.
+func (t *Target) Users(ctx context.Context, fn func(dirsync.Account) error) error {
+	before, after := t.fault(ctx, "Users")
+	if before != nil {
+		return before
+	}
+	for _, a := range t.Accounts() {
+		if err := fn(a); err != nil {
+			return err
+		}
+	}
+	return after
+}
+
+// Apply implements dirsync.Target.
+func (t *Target) Apply(ctx context.Context, c dirsync.Change) (dirsync.Account, error) {
+	before, after := t.fault(ctx, "Apply")
+	if before != nil {
+		return dirsync.Account{}, before
+	}
+	a, err := t.applyOne(c)
+	if err == nil && after != nil {
+		return dirsync.Account{}, after
+	}
+	return a, err
+}
+
+// ApplyAll implements dirsync.Batcher.
+func (t *Target) ApplyAll(ctx context.Context, changes []dirsync.Change) []dirsync.Applied {
+	out := make([]dirsync.Applied, len(changes))
+	before, after := t.fault(ctx, "ApplyAll")
+	for i, c := range changes {
+		if before != nil {
+			out[i].Err = before
+			continue
+		}
+		a, err := t.applyOne(c)
+		if err == nil && after != nil {
+			a, err = dirsync.Account{}, after
+		}
+		out[i] = dirsync.Applied{Account: a, Err: err}
+	}
+	return out
+}
+
+func (t *Target) applyOne(c dirsync.Change) (dirsync.Account, error) {
+	var before, after error
+	if t.FaultChange != nil {
+		before, after = t.FaultChange(c)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.applied = append(t.applied, cloneChange(c))
+	if before != nil {
+		return dirsync.Account{}, before
+	}
+	a, err := t.apply(c)
+	if err == nil {
+		err = after
+	}
+	if err != nil {
+		return dirsync.Account{}, err
+	}
+	return cloneAccount(a), nil
+}
+
+func (t *Target) apply(c dirsync.Change) (dirsync.Account, error) {
+	at := t.find(c)
+	switch {
+	case at < 0 && (c.Kind == dirsync.Deactivate || c.Kind == dirsync.Delete):
+		return dirsync.Account{}, nil
+	case at < 0 && c.Kind != dirsync.Create:
+		return dirsync.Account{}, &dirsync.Error{Op: c.Kind.String() + " user", ID: c.Person, Kind: dirsync.NotFound}
+	case c.Kind == dirsync.Delete:
+		t.accounts = slices.Delete(t.accounts, at, at+1)
+		return dirsync.Account{}, nil
+	}
+	next := dirsync.Account{Source: c.Person, Active: true, Values: c.After, Created: t.Now()}
+	if at >= 0 {
+		next = cloneAccount(t.accounts[at])
+		if c.Kind != dirsync.Deactivate {
+			next.Values = next.Values.With(c.Writes())
+		}
+		switch c.Kind {
+		case dirsync.Create:
+			if next.Source != "" && next.Source != c.Person {
+				return dirsync.Account{}, &dirsync.Error{Op: "create user", ID: c.Person, Kind: dirsync.Conflict,
+					Other: string(next.Source), Err: fmt.Errorf("account %s is joined to %s", next.ID, next.Source)}
+			}
+			next.Source, next.Active = c.Person, true
+		case dirsync.Reactivate:
+			next.Active = true
+		case dirsync.Deactivate:
+			next.Active = false
+		}
+	}
+	next.Values = t.whole(next.Values)
+	if c.Kind != dirsync.Deactivate {
+		if err := t.check(c, next); err != nil {
+			return dirsync.Account{}, err
+		}
+	}
+	next.Updated = t.Now()
+	if at >= 0 {
+		t.accounts[at] = next
+		return next, nil
+	}
+	t.last++
+	next.ID = fmt.Sprintf("u%d", t.last)
+	t.accounts = append(t.accounts, next)
+	return next, nil
+}
+
+// find returns the place of the account that c speaks of, or -1.
+func (t *Target) find(c dirsync.Change) int {
+	at := -1
+	if c.Account != "" {
+		at = slices.IndexFunc(t.accounts, func(a dirsync.Account) bool { return a.ID == c.Account })
+	}
+	if c.Account == "" || (at < 0 && c.Kind == dirsync.Create) {
+		at = slices.IndexFunc(t.accounts, func(a dirsync.Account) bool { return a.Source != "" && a.Source == c.Person })
+	}
+	return at
+}
+
+// whole makes values speak of every field, with the null value for those that are empty.
+func (t *Target) whole(values dirsync.Values) dirsync.Values {
+	values = slices.Clone(values)
+	for _, f := range t.schema {
+		if _, ok := values.Get(f.Name); !ok {
+			values = values.Set(f.Name, dirsync.Value{})
+		}
+	}
+	return values
+}
+
+// check refuses values that the schema does not allow, or that another account has.
+func (t *Target) check(c dirsync.Change, next dirsync.Account) error {
+	op := c.Kind.String() + " user"
+	for _, v := range next.Values {
+		i := slices.IndexFunc(t.schema, func(f dirsync.Field) bool { return f.Name == v.Field })
+		reason := ""
+		switch {
+		case i < 0:
+			reason = "is not a field of this target"
+		case v.Value.IsNull() && t.schema[i].Required:
+			reason = "is required"
+		case !v.Value.IsNull() && v.Value.Type != t.schema[i].Type:
+			reason = fmt.Sprintf("is a %s, not a %s", t.schema[i].Type, v.Value.Type)
+		}
+		if reason != "" {
+			return &dirsync.Error{Op: op, ID: c.Person, Kind: dirsync.Invalid, Field: v.Field, Value: v.Value.Text,
+				Err: fmt.Errorf("%s %s", v.Field, reason)}
+		}
+	}
+	for _, f := range t.schema {
+		mine, _ := next.Values.Get(f.Name)
+		if !f.Unique || mine.IsNull() {
+			continue
+		}
+		for _, other := range t.accounts {
+			theirs, _ := other.Values.Get(f.Name)
+			if other.ID != next.ID && !theirs.IsNull() && fold(theirs.Text) == fold(mine.Text) {
+				return &dirsync.Error{Op: op, ID: c.Person, Kind: dirsync.Conflict, Field: f.Name, Value: mine.Text,
+					Other: other.ID, Err: fmt.Errorf("%s %s belongs to account %s", f.Name, mine.Text, other.ID)}
+			}
+		}
+	}
+	return nil
+}
+
+// fold gives texts that differ only in letter case, or in how they spell an accent, the same form.
+func fold(s string) string {
+	ascii := strings.IndexFunc(s, func(r rune) bool { return r >= 0x80 }) < 0
+	if ascii {
+		return strings.ToLower(s)
+	}
+	return norm.NFC.String(cases.Fold().String(norm.NFC.String(s)))
+}
+
+func cloneAccount(a dirsync.Account) dirsync.Account {
+	a.Values = slices.Clone(a.Values)
+	return a
+}
