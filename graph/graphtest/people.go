@@ -1,0 +1,251 @@
+package graphtest
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// User is one user by the names of Graph's properties. Values are whatever encoding/json can encode; a json.RawMessage
+// is taken as it is.
+type User map[string]any
+
+// Add adds users and returns their ids in order. What is missing gets what the service gives every user: an "id" (a
+// GUID), "userPrincipalName" (in the tenant's domain), "accountEnabled" (true), "userType" ("Member") and
+// "createdDateTime" (now). A property that is nil is never set, these included. Add panics on an id that was used
+// before and on a value that is not JSON, because both are mistakes of the test.
+func (t *Tenant) Add(users ...User) []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	ids := make([]string, len(users))
+	for i, u := range users {
+		id, err := t.add(u)
+		if err != nil {
+			panic("graphtest: Add: " + err.Error())
+		}
+		ids[i] = id
+	}
+	return ids
+}
+
+func (t *Tenant) add(u User) (string, error) {
+	now := t.now()
+	id, _ := u["id"].(string)
+	if id == "" {
+		id = t.makeID()
+	}
+	if _, ok := t.people.byID[id]; ok {
+		return "", fmt.Errorf("the id %s is taken", id)
+	}
+	whole := User{
+		"userPrincipalName": "user" + strings.ReplaceAll(id, "-", "") + "@" + t.identity().Domain,
+		"accountEnabled":    true,
+		"userType":          "Member",
+		"createdDateTime":   now.UTC().Format(time.RFC3339),
+	}
+	for k, v := range u {
+		whole[k] = v
+	}
+	values, err := t.values(whole)
+	if err != nil {
+		return "", err
+	}
+	var attrs []byte
+	for _, v := range values {
+		if !isNull(v.raw) {
+			attrs = appendPacked(attrs, v.prop, v.raw)
+		}
+	}
+	t.people.create(now, t.round, id, attrs)
+	return id, nil
+}
+
+// values encodes properties in order of their names; the id is left out.
+func (t *Tenant) values(props map[string]any) ([]oldValue, error) {
+	names := make([]string, 0, len(props))
+	for name := range props {
+		if name != "id" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	out := make([]oldValue, 0, len(names))
+	for _, name := range names {
+		raw, err := marshal(props[name])
+		if err != nil {
+			return nil, fmt.Errorf("property %s: %w", name, err)
+		}
+		out = append(out, oldValue{t.people.number(name), raw})
+	}
+	return out, nil
+}
+
+// makeID makes up the next GUID. Equal tenants make equal ids.
+func (t *Tenant) makeID() string {
+	for {
+		t.people.made++
+		id := guid(t.identity().ID, "user", fmt.Sprint(t.people.made))
+		if _, ok := t.people.byID[id]; !ok {
+			return id
+		}
+	}
+}
+
+// guid makes a GUID of version 4 that depends on parts alone.
+func guid(parts ...string) string {
+	h := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	h[6], h[8] = h[6]&0x0f|0x40, h[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", h[:4], h[4:6], h[6:8], h[8:10], h[10:16])
+}
+
+// Update sets properties of a present user as PATCH does: those not named stay as they are, nil clears. A value that
+// is the same already is no change. It panics on a user who is not present.
+func (t *Tenant) Update(id string, props map[string]any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	i := t.must("Update", id, present)
+	values, err := t.values(props)
+	if err != nil {
+		panic("graphtest: Update: " + err.Error())
+	}
+	t.people.set(t.now(), t.round, i, values)
+}
+
+// must returns the index of an object in one of the given states and panics when it is in another.
+func (t *Tenant) must(op, id string, states ...state) uint32 {
+	o, i := t.people.find(id)
+	if o == nil || !slices.Contains(states, o.state) {
+		panic("graphtest: " + op + ": no such user: " + id)
+	}
+	return i
+}
+
+// Delete soft-deletes a present user, who can be restored for thirty days. It panics on a user who is not present.
+func (t *Tenant) Delete(id string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.delete(t.must("Delete", id, present))
+}
+
+func (t *Tenant) delete(i uint32) {
+	now := t.now()
+	o := &t.people.objects[i]
+	o.state, o.deleted = softDeleted, now.Unix()
+	t.people.record(now, t.round, i, deleted, nil)
+	t.people.bin = append(t.people.bin, i)
+}
+
+// Purge deletes a user for good; one who is present is soft-deleted first. It panics on a user who is neither.
+func (t *Tenant) Purge(id string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	i := t.must("Purge", id, present, softDeleted)
+	o := &t.people.objects[i]
+	if o.state == present {
+		t.delete(i)
+	}
+	o.state = hardDeleted
+	t.people.record(t.now(), t.round, i, purged, nil)
+}
+
+// Restore brings a soft-deleted user back as they were. It panics on a user who is not soft-deleted.
+func (t *Tenant) Restore(id string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.sweep()
+	i := t.must("Restore", id, softDeleted)
+	t.people.objects[i].state = present
+	t.people.record(t.now(), t.round, i, restored, nil)
+}
+
+// retention is how long a soft-deleted user can be restored.
+const retention = 30 * 24 * time.Hour
+
+// sweep deletes for good whoever was soft-deleted too long ago.
+func (t *Tenant) sweep() {
+	now := t.now()
+	limit := now.Add(-retention).Unix()
+	bin := t.people.bin
+	for len(bin) > 0 {
+		o := &t.people.objects[bin[0]]
+		if o.state == softDeleted {
+			if o.deleted > limit {
+				break
+			}
+			o.state = hardDeleted
+			t.people.record(now, t.round, bin[0], purged, nil)
+		}
+		bin = bin[1:]
+	}
+	t.people.bin = bin
+}
+
+// SetManager makes managerID the manager of the present user id; an empty managerID leaves them without.
+func (t *Tenant) SetManager(id, managerID string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	i := t.must("SetManager", id, present)
+	prop := t.people.number(managerProperty)
+	before, had := get(t.people.objects[i].attrs, prop)
+	var raw []byte
+	switch {
+	case managerID != "":
+		t.must("SetManager", managerID, present)
+		raw = []byte(managerID)
+	case !had || before[0] == '-':
+		return
+	default:
+		// The id of the former manager is kept, because the tombstone of the link names it.
+		raw = append([]byte{'-'}, before...)
+	}
+	t.people.set(t.now(), t.round, i, []oldValue{{prop, raw}})
+}
+
+// managerProperty is the name under which an object keeps the id of its manager: bare, or after a minus the id of the
+// one it had.
+const managerProperty = "manager"
+
+// User returns a present user's properties, "id" included and those never set or cleared left out, and whether there
+// is such a user. Values are json.RawMessage.
+func (t *Tenant) User(id string) (User, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	o, _ := t.people.find(id)
+	if o == nil || o.state != present {
+		return nil, false
+	}
+	return t.user(o), true
+}
+
+func (t *Tenant) user(o *object) User {
+	u := User{"id": o.id}
+	for b := o.attrs; len(b) > 0; {
+		var p int
+		var raw []byte
+		p, raw, b = next(b)
+		switch name := t.people.names[p]; {
+		case isNull(raw):
+		case name != managerProperty:
+			u[name] = json.RawMessage(slices.Clone(raw))
+		case raw[0] != '-':
+			u[name] = string(raw)
+		}
+	}
+	return u
+}
+
+// Users returns the present users in the order in which they were added.
+func (t *Tenant) Users() []User {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var out []User
+	for i := range t.people.objects {
+		if o := &t.people.objects[i]; o.state == present {
+			out = append(out, t.user(o))
+		}
+	}
+	return out
+}
