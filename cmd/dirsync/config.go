@@ -1,0 +1,211 @@
+package main
+
+import (
+	"time"
+
+	"dirsync"
+)
+
+// Config is everything that the configuration file says, with the defaults filled in and every fault already
+// reported: whoever holds a *Config from LoadConfig need not check it again.
+//
+// The yaml tags are the file's keys. There is no key without effect: what this version cannot do is not a key.
+type Config struct {
+	// Tenants are the Microsoft Entra ID tenants by the name that syncs use for them. At least one.
+	Tenants map[string]*Tenant `yaml:"tenants"`
+	// Store says where the program keeps what it remembers.
+	Store StoreConfig `yaml:"store"`
+	// Directory describes the embedded directory.
+	Directory DirectoryConfig `yaml:"directory"`
+	// Syncs are the flows by name. At least one.
+	Syncs map[string]*Sync `yaml:"syncs"`
+
+	// Path is the file that all this was read from, as it was named by whoever asked.
+	Path string `yaml:"-"`
+}
+
+// Tenant is one Microsoft Entra ID tenant and the application that reads it.
+type Tenant struct {
+	// ID is the tenant's GUID, in lower case. A run against another tenant is refused.
+	ID string `yaml:"id"`
+	// ClientID is the application's GUID (its "Application (client) ID"), in lower case.
+	ClientID string `yaml:"client_id"`
+	// Credential proves that we are that application.
+	Credential Credential `yaml:"credential"`
+	// Cloud is the Microsoft cloud that the tenant lives in. Always "global", which is the default.
+	Cloud string `yaml:"cloud"`
+	// Authority and Graph replace the addresses of the cloud's sign-in service and of Microsoft Graph, without a
+	// trailing slash: "https://login.example.com", "https://graph.example.com/v1.0". Empty: the cloud's own.
+	// They are https, or http on a loopback address.
+	Authority string `yaml:"authority"`
+	Graph     string `yaml:"graph"`
+	// CA is a file of PEM certificates that are trusted for Authority and Graph besides the system's. It may be unset.
+	CA FilePath `yaml:"ca"`
+}
+
+// Credential is how an application signs in: exactly one of Secret and Certificate is set.
+type Credential struct {
+	// Secret is a client secret's value.
+	Secret Secret `yaml:"secret"`
+	// Certificate holds a certificate with its private key, PEM or PKCS #12. Use its Bytes.
+	Certificate Secret `yaml:"certificate"`
+	// Password opens the Certificate; it may be unset.
+	Password Secret `yaml:"password"`
+}
+
+// StoreConfig says where the program keeps what it remembers.
+type StoreConfig struct {
+	// Path is the store's file; the default is DefaultStorePath. A relative path in the file is taken from the
+	// directory of the configuration file; here it is already joined.
+	Path string `yaml:"path"`
+}
+
+// DirectoryConfig describes the embedded directory.
+type DirectoryConfig struct {
+	// Fields are the fields beyond first_name, last_name and email, in the order of the file.
+	Fields []DirectoryField `yaml:"fields"`
+}
+
+// DirectoryField is one field of the embedded directory.
+type DirectoryField struct {
+	Name string `yaml:"name"`
+	// Label is what people call the field; the default is Name with blanks for underscores and a capital.
+	Label string `yaml:"label"`
+	// Type is one of the types of the root package; the default is text.
+	Type dirsync.Type `yaml:"type"`
+	// Required and Unique are false by default.
+	Required bool `yaml:"required"`
+	Unique   bool `yaml:"unique"`
+	// Options are what a choice may hold; set for that type only, and then not empty.
+	Options []string `yaml:"options"`
+	// Format is how values are written outside, for dates and numbers: "DD/MM/YYYY". Empty: the canonical form.
+	Format string `yaml:"format"`
+	// Length is the longest value in characters; zero means no limit.
+	Length int `yaml:"length"`
+}
+
+// Field returns f in the words of the root package.
+func (f DirectoryField) Field() dirsync.Field {
+	return dirsync.Field{Name: f.Name, Label: f.Label, Type: f.Type, Required: f.Required, Unique: f.Unique,
+		Options: f.Options, Format: f.Format, MaxLength: f.Length}
+}
+
+// FieldList returns the configured fields in the words of the root package, in the order of the file, without the
+// three that every directory has.
+func (d DirectoryConfig) FieldList() []dirsync.Field {
+	out := make([]dirsync.Field, len(d.Fields))
+	for i, f := range d.Fields {
+		out[i] = f.Field()
+	}
+	return out
+}
+
+// Sync is one flow of people from a source to a target.
+type Sync struct {
+	// From is where people come from.
+	From From `yaml:"from"`
+	// To is where they go. Always "directory", the embedded one.
+	To string `yaml:"to"`
+	// Fields say how each of the target's fields is made, in the order of the file. The three mandatory fields and
+	// every required one are among them, and no field occurs twice.
+	Fields FieldMappings `yaml:"fields"`
+	// WhenDeleted is what happens to the account of somebody who is gone from the source. The default is Deactivate.
+	WhenDeleted WhenDeleted `yaml:"when_deleted"`
+	// Grace is how long an account is kept, deactivated, before it is deleted. The default is zero: with WhenDeleted
+	// Delete the account is deleted at once.
+	Grace Duration `yaml:"grace"`
+	// Limits say how much of the destructive kinds one run may do unasked.
+	Limits Limits `yaml:"limits"`
+}
+
+// From is where a sync's people come from.
+type From struct {
+	// Entra is the name of a tenant, and one of Config.Tenants.
+	Entra string `yaml:"entra"`
+}
+
+// WhenDeleted is what happens to the account of somebody who is gone from the source.
+type WhenDeleted string
+
+// The policies for people who are gone.
+const (
+	DeactivateDeleted WhenDeleted = "deactivate"
+	DeleteDeleted     WhenDeleted = "delete"
+)
+
+// Limits say how many destructive changes one run may apply without a person's approval.
+type Limits struct {
+	Deletes       Limit `yaml:"deletes"`
+	Deactivations Limit `yaml:"deactivations"`
+}
+
+// Limit bounds one kind of destructive change in one run. A run with more such changes than both Floor and the
+// smaller of Count and Share of the accounts is held back.
+type Limit struct {
+	// Count is the number of changes, 500 by default.
+	Count int `yaml:"count"`
+	// Share is the part of all accounts, 5% by default.
+	Share Share `yaml:"share"`
+	// Floor is the number of changes that are let through however few accounts there are, 5 by default and never
+	// above Count.
+	Floor int `yaml:"floor"`
+}
+
+// Share is a part of a whole between 0 and 1, written as a percentage: "5%".
+type Share float64
+
+// FieldMappings are the mappings of one sync in the order of the file.
+type FieldMappings []FieldMapping
+
+// FieldMapping says how one field of the target is made. Exactly one of From, Expr, Entra and Value is set; the short
+// form "email: mail" sets From.
+type FieldMapping struct {
+	// Field is the target's field.
+	Field string `yaml:"-"`
+	// From is a property of the source that is taken over directly.
+	From string `yaml:"from"`
+	// Expr is an expression over the source's properties, Entra one in Microsoft's own mapping language.
+	Expr  string `yaml:"expr"`
+	Entra string `yaml:"entra"`
+	// Value is the same for everybody. nil: not set.
+	Value *string `yaml:"value"`
+	// Default stands in when the source has no value. nil: not set.
+	Default *string `yaml:"default"`
+	// WhenNull says what an empty source value does to a field that had one: "keep", "clear" or "default". Empty: not
+	// said.
+	WhenNull string `yaml:"when_null"`
+	// SyncUpdates false writes the field when the user is first added and never again. nil: not set, which means true.
+	SyncUpdates *bool `yaml:"sync_updates"`
+	// Format is how the source writes a date, time, number or boolean: "DD/MM/YYYY".
+	Format string `yaml:"format"`
+
+	// Pos is where the file names the field, and FromPos, ExprPos, EntraPos and ValuePos are where the text of that
+	// part begins, after an opening quote. The zero Position: not in the file.
+	Pos, FromPos, ExprPos, EntraPos, ValuePos, FormatPos Position `yaml:"-"`
+}
+
+// Position is a place in the configuration file, both counted from 1.
+type Position struct{ Line, Column int }
+
+// DefaultStorePath is where the store is kept when the file does not say.
+const DefaultStorePath = "/var/lib/dirsync/dirsync.db"
+
+// The defaults of a Limit.
+const (
+	DefaultLimitCount = 500
+	DefaultLimitShare = Share(0.05)
+	DefaultLimitFloor = 5
+)
+
+// Duration is a length of time, written in days, hours, minutes and seconds: "30d", "1d12h", "90m". A day is 24 hours.
+type Duration time.Duration
+
+// LoadConfig reads the configuration from a file. Its error is a *ConfigError that names every fault in the file, or
+// says why the file cannot be read. Secrets are not resolved: see Secret.
+func LoadConfig(path string) (*Config, error) {
+	data, err := readConfigFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return parseConfig(path, data)
+}

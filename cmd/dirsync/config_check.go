@@ -1,0 +1,336 @@
+package main
+
+import (
+	"maps"
+	"net"
+	"net/url"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"dirsync"
+)
+
+// globalCloud is the only Microsoft cloud that this version knows.
+const globalCloud = "global"
+
+func valueOf(pointer any) reflect.Value { return reflect.ValueOf(pointer).Elem() }
+
+// check reports what each value by itself cannot know: what is missing, what contradicts, what refers to nothing.
+func (d *decoder) check(c *Config) {
+	if d.values == 1 && len(d.faults) > 0 {
+		// The file holds no keys at all. That is reported, and everything else would follow from it.
+		return
+	}
+	if len(c.Tenants) == 0 && !d.failed("tenants") {
+		d.faultAt("tenants", "is missing; name at least one Microsoft Entra ID tenant")
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Tenants)) {
+		if path := join("tenants", name); !d.broken(path) {
+			d.checkTenant(path, c.Tenants[name])
+		}
+	}
+	if d.said("store.path") && c.Store.Path == "" && !d.failed("store.path") {
+		d.faultAt("store.path", "is empty; write the path of the store's file, or remove the key")
+	}
+	d.checkDirectory(c)
+	if len(c.Syncs) == 0 && !d.failed("syncs") {
+		d.faultAt("syncs", "is missing; describe at least one sync")
+	}
+	readers := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(c.Syncs)) {
+		path, s := join("syncs", name), c.Syncs[name]
+		if d.broken(path) {
+			continue
+		}
+		d.checkSync(path, s, c)
+		if other, twice := readers[s.From.Entra]; twice && s.From.Entra != "" {
+			d.faultAt(path+".from", "the sync %s already reads this tenant into the directory; two syncs would undo each other's "+
+				"changes. Make one of them", other)
+		}
+		readers[s.From.Entra] = name
+	}
+}
+
+// broken tells whether the value at path itself is wrong, so that nothing can be said of what is in it.
+func (d *decoder) broken(path string) bool {
+	return slices.ContainsFunc(d.faults, func(f ConfigFault) bool { return f.Path == path })
+}
+
+// required reports a text that is missing or empty.
+func (d *decoder) required(path, value, example string) bool {
+	if value != "" || d.failed(path) {
+		return value != ""
+	}
+	d.faultAt(path, "is missing; write %s", example)
+	return false
+}
+
+func (d *decoder) oneOf(path, value string, known ...string) bool {
+	if slices.Contains(known, value) || d.failed(path) {
+		return true
+	}
+	if near := nearest(value, known); near != "" {
+		d.faultAt(path, "is %s, which is not known; did you mean %s?", strconv.Quote(value), near)
+		return false
+	}
+	d.faultAt(path, "is %s; write %s", strconv.Quote(value), strings.Join(known, " or "))
+	return false
+}
+
+func (d *decoder) checkTenant(path string, t *Tenant) {
+	t.ID = d.checkGUID(path+".id", t.ID, "the tenant ID from the tenant's overview page: 6f89cf12-978b-4d23-ac18-9ef0c127cf87")
+	t.ClientID = d.checkGUID(path+".client_id", t.ClientID,
+		"the Application (client) ID from the app registration's overview page: 00d88624-0b5a-4d4c-9b4f-0f3d2b1c8928")
+	d.oneOf(path+".cloud", t.Cloud, globalCloud)
+	t.Authority = d.checkURL(path+".authority", t.Authority)
+	t.Graph = d.checkURL(path+".graph", t.Graph)
+	if t.CA != "" && t.Authority == "" && t.Graph == "" && !d.failed(path+".authority") && !d.failed(path+".graph") {
+		d.faultAt(path+".ca", "has an effect only together with authority or graph; remove it, or add one of them")
+	}
+
+	at, cr := path+".credential", t.Credential
+	switch {
+	case d.failed(at):
+	case cr.Secret.IsSet() && cr.Certificate.IsSet():
+		d.faultAt(at+".certificate", "there is a secret already; keep one of them")
+	case !cr.Secret.IsSet() && !cr.Certificate.IsSet():
+		d.faultAt(at, "is missing; write credential: { secret: file:/run/secrets/NAME } or { certificate: file:/path }")
+	case cr.Password.IsSet() && !cr.Certificate.IsSet():
+		d.faultAt(at+".password", "opens a certificate, but there is none; remove it")
+	}
+}
+
+func (d *decoder) checkGUID(path, s, want string) string {
+	if !d.required(path, s, want) {
+		return s
+	}
+	s = strings.ToLower(s)
+	switch {
+	case isGUID(s) && strings.Trim(s, "0-") == "":
+		d.faultAt(path, "is all zeros; write %s", want)
+	case !isGUID(s) && !d.failed(path):
+		d.faultAt(path, "should be %s", want)
+	}
+	return s
+}
+
+func isGUID(s string) bool {
+	if len(s) != 36 {
+		return false
+	}
+	for i := range len(s) {
+		dash := i == 8 || i == 13 || i == 18 || i == 23
+		if dash != (s[i] == '-') || !dash && !strings.Contains("0123456789abcdef", s[i:i+1]) {
+			return false
+		}
+	}
+	return true
+}
+
+// checkURL returns the base URL without a slash at its end. Secrets are sent there, so it is encrypted unless it never
+// leaves the machine.
+func (d *decoder) checkURL(path, s string) string {
+	if !d.said(path) || d.failed(path) {
+		return s
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Host == "" || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http":
+		d.faultAt(path, "should be a URL: https://graph.example.com/v1.0")
+	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.HasSuffix(s, "#"):
+		d.faultAt(path, "should be a URL without a user, a question mark or a #")
+	case u.Scheme == "http" && !loopback(u.Hostname()):
+		d.faultAt(path, "would send secrets unencrypted; write https")
+	default:
+		return strings.TrimRight(s, "/")
+	}
+	return s
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func (d *decoder) checkDirectory(c *Config) {
+	first := map[string]int{}
+	for i := range c.Directory.Fields {
+		f, path := &c.Directory.Fields[i], join("directory.fields", strconv.Itoa(i+1))
+		if d.broken(path) || !d.required(path+".name", f.Name, "the field's name: joining_date") {
+			continue
+		}
+		switch line, twice := first[f.Name]; {
+		case d.failed(path + ".name"):
+		case !plainName(f.Name) || strings.Contains(f.Name, "-"):
+			d.faultAt(path+".name", "a field's name has 1 to 63 characters: small letters, digits and _, and begins with a letter")
+		case slices.Contains(mandatoryFields(), f.Name):
+			d.faultAt(path+".name", "every directory has this field already; remove this entry")
+		case twice:
+			d.faultAt(path+".name", "is given twice; the first is in line %d. Keep one of them", line)
+		default:
+			first[f.Name] = d.places[path+".name"].Line
+		}
+		d.checkField(path, f)
+	}
+}
+
+func (d *decoder) checkField(path string, f *DirectoryField) {
+	if f.Label == "" {
+		f.Label = defaultLabel(f.Name)
+	}
+	if f.Type == "" && !d.said(path+".type") {
+		f.Type = dirsync.Text
+	}
+	if !d.oneOf(path+".type", string(f.Type), fieldTypes()...) || d.failed(path+".type") {
+		return
+	}
+	if f.Type == dirsync.Choice && len(f.Options) == 0 && !d.failed(path+".options") {
+		d.faultAt(path+".options", "is missing; list what may be chosen: options: [Berlin, Chennai]")
+	}
+	if f.Type != dirsync.Choice && d.said(path+".options") {
+		d.faultAt(path+".options", "only a field of type choice has options; remove them, or write type: choice")
+	}
+	seen := map[string]bool{}
+	for i, o := range f.Options {
+		at := join(path+".options", strconv.Itoa(i+1))
+		switch {
+		case d.failed(at):
+		case strings.TrimSpace(o) != o || o == "":
+			d.faultAt(at, "is empty or has blanks around it")
+		case seen[o]:
+			d.faultAt(at, "is listed twice")
+		}
+		seen[o] = true
+	}
+	formatted := []dirsync.Type{dirsync.Date, dirsync.DateTime, dirsync.Number}
+	if d.said(path+".format") && !slices.Contains(formatted, f.Type) {
+		d.faultAt(path+".format", "only fields of type date, datetime and number have a format; remove it")
+	}
+	texts := []dirsync.Type{dirsync.Text, dirsync.Email, dirsync.Phone}
+	if d.said(path+".length") && !d.failed(path+".length") {
+		switch {
+		case !slices.Contains(texts, f.Type):
+			d.faultAt(path+".length", "only fields of type text, email and phone have a length; remove it")
+		case f.Length == 0:
+			d.faultAt(path+".length", "should be at least 1; remove it if there is no limit")
+		}
+	}
+}
+
+func mandatoryFields() []string {
+	return []string{dirsync.FirstName, dirsync.LastName, dirsync.EmailAddress}
+}
+
+func (d *decoder) checkSync(path string, s *Sync, c *Config) {
+	tenants := slices.Sorted(maps.Keys(c.Tenants))
+	if at := path + ".from.entra"; !d.failed(path+".from") && d.required(at, s.From.Entra, "the name of a tenant: from: { entra: contoso }") &&
+		!slices.Contains(tenants, s.From.Entra) && !d.failed("tenants."+s.From.Entra) {
+		d.unknownName(at, s.From.Entra, "tenant", tenants)
+	}
+	if at := path + ".to"; d.required(at, s.To, "to: directory") && s.To != "directory" && !d.failed(at) {
+		d.faultAt(at, "this version writes to the embedded directory only; write to: directory")
+	}
+	d.checkMappings(path+".fields", s, c)
+	d.oneOf(path+".when_deleted", string(s.WhenDeleted), string(DeactivateDeleted), string(DeleteDeleted))
+	if d.said(path+".grace") && s.WhenDeleted == DeactivateDeleted && !d.failed(path+".grace") {
+		d.faultAt(path+".grace", "has no effect, because when_deleted: deactivate never deletes anybody; remove it, or write "+
+			"when_deleted: delete")
+	}
+	d.checkLimit(path+".limits.deletes", &s.Limits.Deletes)
+	d.checkLimit(path+".limits.deactivations", &s.Limits.Deactivations)
+}
+
+// unknownName reports a name that nothing in the file has.
+func (d *decoder) unknownName(path, name, what string, known []string) {
+	if near := nearest(name, known); near != "" {
+		d.faultAt(path, "there is no %s %s; did you mean %s?", what, strconv.Quote(name), near)
+		return
+	}
+	if len(known) == 0 {
+		d.faultAt(path, "there is no %s %s", what, strconv.Quote(name))
+		return
+	}
+	d.faultAt(path, "there is no %s %s; there are %s", what, strconv.Quote(name), strings.Join(known, ", "))
+}
+
+func (d *decoder) checkMappings(path string, s *Sync, c *Config) {
+	if !d.said(path) {
+		d.faultAt(path, "is missing; say at least how first_name, last_name and email are filled")
+		return
+	}
+	known, needed := mandatoryFields(), mandatoryFields()
+	for _, f := range c.Directory.Fields {
+		if known = append(known, f.Name); f.Required {
+			needed = append(needed, f.Name)
+		}
+	}
+	for _, m := range s.Fields {
+		at := join(path, m.Field)
+		if !slices.Contains(known, m.Field) && !d.failed("directory") {
+			at := d.at(at, m.Pos)
+			d.unknownName(at, m.Field, "directory field", known)
+		}
+		d.checkMapping(join(path, m.Field), m)
+	}
+	if d.broken(path) {
+		return
+	}
+	for _, name := range needed {
+		mapped := slices.ContainsFunc(s.Fields, func(m FieldMapping) bool { return m.Field == name })
+		if !mapped && !d.failed(join(path, name)) {
+			d.fault(d.places[path], join(path, name), "is missing; every user needs this field, so say what fills it")
+		}
+	}
+}
+
+// at makes path stand at p in the messages to come, and returns it.
+func (d *decoder) at(path string, p Position) string {
+	d.places[path] = p
+	return path
+}
+
+func (d *decoder) checkMapping(path string, m FieldMapping) {
+	if d.failed(path) {
+		return
+	}
+	var forms []string
+	for _, part := range []struct {
+		key string
+		set bool
+	}{{"from", m.From != ""}, {"expr", m.Expr != ""}, {"entra", m.Entra != ""}, {"value", m.Value != nil}} {
+		if part.set {
+			forms = append(forms, part.key)
+		} else if d.said(join(path, part.key)) {
+			d.faultAt(join(path, part.key), "is empty; write what fills the field")
+			return
+		}
+	}
+	switch len(forms) {
+	case 0:
+		d.faultAt(path, "says nothing about where the value comes from; write from: PROPERTY, or expr:, entra: or value:")
+	case 1:
+	default:
+		d.faultAt(join(path, forms[1]), "there is %s already; keep one of %s", forms[0], strings.Join(forms, ", "))
+	}
+	if m.WhenNull != "" || d.said(path+".when_null") {
+		d.oneOf(path+".when_null", m.WhenNull, "keep", "clear", "default")
+	}
+	if m.WhenNull == "default" && m.Default == nil {
+		d.faultAt(path+".when_null", "is default, but the field has no default; add default: VALUE")
+	}
+}
+
+func (d *decoder) checkLimit(path string, l *Limit) {
+	if d.said(path+".count") && l.Count == 0 && !d.failed(path+".count") {
+		d.faultAt(path+".count", "should be at least 1")
+	}
+	if !d.said(path + ".floor") {
+		l.Floor = min(l.Floor, l.Count)
+		return
+	}
+	if l.Floor > l.Count && !d.failed(path) {
+		d.faultAt(path+".floor", "is above count, which is %d, so that count would have no effect; lower it", l.Count)
+	}
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+)
+
+// Progress tells a person how far a long task has come. Its methods may be called from several goroutines, as often
+// as there is news; it never fails the task.
+type Progress interface {
+	// Show says that done of total pieces of a phase are behind us. A total of zero or less means that nobody knows
+	// how many there are. A phase begins when it is first shown, and ends when another begins or at Close.
+	Show(phase string, done, total int)
+	// Close ends the last phase and leaves the terminal as it was. It may be called more than once.
+	Close()
+}
+
+// progressEvery is how often a log is told of progress.
+const progressEvery = 10 * time.Second
+
+// newProgress returns what suits w, which is standard error in practice: a bar on a terminal; a plain line every ten
+// seconds and at the end of each phase elsewhere; and nothing at all when a program reads the output (json) and nobody
+// watches.
+func newProgress(w io.Writer, json bool) Progress {
+	switch {
+	case isTerminal(w):
+		return newBars(w)
+	case json:
+		return silent{}
+	default:
+		return &lines{w: w, every: progressEvery}
+	}
+}
+
+type silent struct{}
+
+func (silent) Show(string, int, int) {}
+func (silent) Close()                {}
+
+// lines is progress for logs.
+type lines struct {
+	w     io.Writer
+	every time.Duration
+
+	mu          sync.Mutex
+	phase       string
+	began, last time.Time
+	done, total int
+	stale       bool // something was shown that is not written yet
+}
+
+func (l *lines) Show(phase string, done, total int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	if phase != l.phase {
+		l.end(now)
+		l.phase, l.began, l.last = phase, now, now
+	}
+	l.done, l.total, l.stale = done, total, true
+	if now.Sub(l.last) >= l.every {
+		l.last, l.stale = now, false
+		l.write("")
+	}
+}
+
+func (l *lines) Close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.end(time.Now())
+	l.phase = ""
+}
+
+// end writes the last line of a phase. A phase that has written nothing since its last news says how long it took.
+func (l *lines) end(now time.Time) {
+	if l.phase == "" {
+		return
+	}
+	l.write(" in " + roughly(now.Sub(l.began)))
+	l.stale = false
+}
+
+func (l *lines) write(suffix string) {
+	text := clean(l.phase) + ": " + number(l.done)
+	if l.total > 0 {
+		text += " of " + number(l.total)
+	}
+	_, _ = fmt.Fprintln(l.w, text+suffix)
+}
+
+// bars is progress for a person: one bar a phase.
+type bars struct {
+	mu       sync.Mutex
+	progress *mpb.Progress
+	bar      *mpb.Bar
+	phase    string
+}
+
+func newBars(w io.Writer, options ...mpb.ContainerOption) *bars {
+	return &bars{progress: mpb.New(append([]mpb.ContainerOption{mpb.WithOutput(w), mpb.WithWidth(40)}, options...)...)}
+}
+
+func (b *bars) Show(phase string, done, total int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.progress == nil {
+		return
+	}
+	if phase != b.phase {
+		b.end()
+		b.phase = phase
+		b.bar = b.progress.AddBar(0,
+			mpb.PrependDecorators(decor.Name(clean(phase), decor.WC{W: 12, C: decor.DindentRight})),
+			mpb.AppendDecorators(decor.Any(func(s decor.Statistics) string {
+				if s.Total > 0 && !s.Completed {
+					return number(int(s.Current)) + " of " + number(int(s.Total))
+				}
+				return number(int(s.Current))
+			}), decor.Elapsed(decor.ET_STYLE_GO, decor.WC{W: 8})))
+	}
+	// A total of zero keeps the bar open, however much is done.
+	b.bar.SetTotal(int64(max(total, 0)), false)
+	b.bar.SetCurrent(int64(done))
+}
+
+func (b *bars) end() {
+	if b.bar != nil {
+		// A negative total takes what is done for the whole, which ends the bar even if the total was never known.
+		b.bar.SetTotal(-1, true)
+		b.bar = nil
+	}
+}
+
+func (b *bars) Close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.progress == nil {
+		return
+	}
+	b.end()
+	b.progress.Wait()
+	b.progress = nil
+}
