@@ -1,0 +1,221 @@
+package mapping
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"dirsync"
+)
+
+// Compile checks a mapping against what the source offers and the target takes, and makes it ready to be used. All
+// mistakes are found at once, in the order in which they stand in the configuration; if there is one, there is no
+// Mapping. The fields of Mandatory are always part of the target, whether target lists them or not.
+func Compile(specs []Spec, where Expression, source, target []dirsync.Field) (*Mapping, []Problem) {
+	c := newCompiler(source, target)
+	m := &Mapping{}
+	for i := range specs {
+		if r, ok := c.rule(&specs[i]); ok {
+			m.rules = append(m.rules, r)
+		}
+	}
+	c.required(specs)
+	if len(c.problems) > 0 {
+		sortProblems(c.problems)
+		return nil, c.problems
+	}
+	slices.SortFunc(m.rules, func(a, b rule) int { return strings.Compare(a.field.Name, b.field.Name) })
+	for _, r := range m.rules {
+		if r.createOnly {
+			m.createOnly = append(m.createOnly, r.field.Name)
+		}
+	}
+	m.properties = c.properties()
+	m.fingerprint = fingerprint(m)
+	return m, nil
+}
+
+// compiler gathers the mistakes of one mapping.
+type compiler struct {
+	source, target map[string]dirsync.Field
+	sourceNames    []string
+	targetNames    []string
+	read           map[string]bool // properties that are read
+	mapped         map[string]Position
+	problems       []Problem
+}
+
+func newCompiler(source, target []dirsync.Field) *compiler {
+	c := &compiler{
+		source: map[string]dirsync.Field{idProperty: {Name: idProperty, Type: dirsync.Text}},
+		target: map[string]dirsync.Field{},
+		read:   map[string]bool{},
+		mapped: map[string]Position{},
+	}
+	for _, f := range source {
+		c.source[f.Name] = f
+	}
+	for _, f := range slices.Concat(Mandatory(), target) {
+		c.target[f.Name] = f
+	}
+	c.sourceNames, c.targetNames = usable(c.source), usable(c.target)
+	return c
+}
+
+// usable lists the names of fields that can be used, sorted.
+func usable(fields map[string]dirsync.Field) []string {
+	var names []string
+	for name, f := range fields {
+		if f.Refused == "" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (c *compiler) problem(pos Position, field, hint, format string, args ...any) {
+	c.problems = append(c.problems, Problem{Pos: pos, Field: field, Hint: hint, Message: fmt.Sprintf(format, args...)})
+}
+
+// rule compiles the mapping of one field.
+func (c *compiler) rule(s *Spec) (rule, bool) {
+	before := len(c.problems)
+	f, ok := c.target[s.Field]
+	if !ok {
+		c.problem(s.Pos, s.Field, didYouMean(s.Field, c.targetNames), "the target has no field %s", s.Field)
+		return rule{}, false
+	}
+	if f.Refused != "" {
+		c.problem(s.Pos, s.Field, "", "%s cannot be written: %s", s.Field, f.Refused)
+		return rule{}, false
+	}
+	if at, twice := c.mapped[s.Field]; twice {
+		c.problem(s.Pos, s.Field, "", "%s is mapped already, at %s", s.Field, at)
+		return rule{}, false
+	}
+	c.mapped[s.Field] = s.Pos
+	r := rule{spec: *s, createOnly: s.SyncUpdates != nil && !*s.SyncUpdates}
+	r.converter = converter{field: f}
+	c.origin(&r)
+	c.whenNull(&r)
+	return r, len(c.problems) == before
+}
+
+// origin compiles where the values come from.
+func (c *compiler) origin(r *rule) {
+	s := &r.spec
+	forms := 0
+	for _, set := range []bool{s.From != "", s.Expr != "", s.Entra != "", s.Value != nil} {
+		if set {
+			forms++
+		}
+	}
+	if forms != 1 {
+		c.problem(s.Pos, s.Field, "give exactly one of from, expr, entra and value",
+			"%s has %s", s.Field, map[bool]string{true: "no source", false: "more than one source"}[forms == 0])
+		return
+	}
+	switch {
+	case s.From != "":
+		c.direct(r)
+	case s.Value != nil:
+		in := textInput(*s.Value)
+		if _, reason := r.value(in); reason != "" {
+			c.problem(s.at(s.ValuePos), s.Field, "", "the constant %q %s", shown(*s.Value), reason)
+		}
+		r.source = &constant{in}
+	default:
+		c.problem(s.Pos, s.Field, "", "expressions are not supported yet")
+	}
+}
+
+// property finds a property of the source.
+func (c *compiler) property(name, field string, pos Position) (dirsync.Field, bool) {
+	f, ok := c.source[name]
+	switch {
+	case !ok:
+		c.problem(pos, field, didYouMean(name, c.sourceNames), "the source has no property %s", name)
+	case f.Refused != "":
+		c.problem(pos, field, "", "%s cannot be used: %s", name, f.Refused)
+	default:
+		c.read[name] = true
+		return f, true
+	}
+	return f, false
+}
+
+func (c *compiler) direct(r *rule) {
+	s := &r.spec
+	from, ok := c.property(s.From, s.Field, s.at(s.FromPos))
+	if !ok {
+		return
+	}
+	r.source = newProperty(s.From)
+	if from.Type != r.field.Type {
+		c.problem(s.at(s.FromPos), s.Field, "map a property of the same type", "%s (%s) cannot be mapped onto %s (%s)",
+			label(from), from.Type, label(r.field), r.field.Type)
+	}
+}
+
+func label(f dirsync.Field) string {
+	if f.Label != "" {
+		return f.Label
+	}
+	return f.Name
+}
+
+// whenNull compiles what becomes of people without a value.
+func (c *compiler) whenNull(r *rule) {
+	s := &r.spec
+	switch s.WhenNull {
+	case "", whenClear, whenKeep, whenDefault:
+	default:
+		c.problem(s.at(s.WhenNullPos), s.Field, "", "when_null is keep, clear or default, not %s", s.WhenNull)
+		return
+	}
+	switch {
+	case s.Default == nil && s.WhenNull == whenDefault:
+		c.problem(s.at(s.WhenNullPos), s.Field, "add default: and the value", "when_null is default, but there is no default")
+	case s.Default != nil && s.WhenNull != "" && s.WhenNull != whenDefault:
+		c.problem(s.at(s.DefaultPos), s.Field, "remove one of the two", "there is a default, but when_null is %s", s.WhenNull)
+	case s.WhenNull == whenKeep && r.field.Required:
+		c.problem(s.at(s.WhenNullPos), s.Field, "use a default, or leave when_null out",
+			"%s is required, so a new user without it has nothing to keep", s.Field)
+	case s.Default != nil:
+		v, reason := r.value(textInput(*s.Default))
+		if reason != "" {
+			c.problem(s.at(s.DefaultPos), s.Field, "", "the default %q %s", shown(*s.Default), reason)
+		} else if v.IsNull() {
+			c.problem(s.at(s.DefaultPos), s.Field, "", "the default is empty")
+		}
+		r.fallback = v
+	}
+	r.keep = s.WhenNull == whenKeep
+}
+
+// required checks that every field that no user can be without is mapped.
+func (c *compiler) required(specs []Spec) {
+	first := Position{}
+	if len(specs) > 0 {
+		first = specs[0].Pos
+	}
+	for _, name := range c.targetNames {
+		if _, ok := c.mapped[name]; !ok && c.target[name].Required {
+			c.problem(first, name, "add "+name+": and the property that it comes from", "%s is required, but is not mapped", name)
+		}
+	}
+}
+
+// properties lists what is read, by top-level name.
+func (c *compiler) properties() []string {
+	var names []string
+	for name := range c.read {
+		top, _, _ := strings.Cut(name, "/")
+		if top != idProperty {
+			names = append(names, top)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}

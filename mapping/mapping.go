@@ -1,0 +1,195 @@
+package mapping
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"dirsync"
+)
+
+// Mapping turns people's records into the target's values. It is made by Compile, never changes, and may be used by
+// many goroutines at once.
+type Mapping struct {
+	rules []rule // by field name
+	where *scope
+
+	properties  []string
+	createOnly  []string
+	fingerprint string
+}
+
+// Result is what a mapping makes of one person.
+type Result struct {
+	// InScope tells whether the person is one of those who are to be in the target. Whoever cannot be told from their
+	// record is in scope and has a Fault, so that they are left as they are.
+	InScope bool
+	// Values are all mapped fields: null for a field that is to be empty. A field that is to be kept as the target has
+	// it is absent. Values are nil when the person is out of scope, and must not be used when there are Faults.
+	Values dirsync.Values
+	// Faults say why the record makes no valid user; empty when it does.
+	Faults []dirsync.Fault
+}
+
+// WhereField is the Field of a fault, or problem, of the scope.
+const WhereField = "where"
+
+// rule fills one field.
+type rule struct {
+	converter
+	spec       Spec
+	source     origin
+	fallback   dirsync.Value // the default
+	keep       bool
+	createOnly bool
+}
+
+// origin is where a rule's values come from.
+type origin interface {
+	// fetch returns the input of one person. The second result says that the field is to be left as it is.
+	fetch(p *person) (in input, leave bool, err error)
+	// describe names the origin in a fault: "givenName", "the expression".
+	describe() string
+	// shows returns what of the person's record a fault shows as the value.
+	shows(p *person) string
+}
+
+// person is one record while it is mapped.
+type person struct {
+	id    dirsync.ID
+	attrs dirsync.Attributes
+}
+
+// Properties returns the names of the source's properties that the mapping reads, in the form in which they are asked
+// for: the top-level name alone ("employeeOrgData" for employeeOrgData/division). They are sorted. The object id is
+// not among them, because it always comes along.
+func (m *Mapping) Properties() []string { return slices.Clone(m.properties) }
+
+// CreateOnly returns the fields that are written when a user is added and never again, sorted.
+func (m *Mapping) CreateOnly() []string { return slices.Clone(m.createOnly) }
+
+// Fingerprint identifies what the mapping means. It changes exactly when the same record may be mapped to other values
+// or to another scope: not when mappings are only moved about, reformatted or labelled anew.
+func (m *Mapping) Fingerprint() string { return m.fingerprint }
+
+// Map maps one person's record. Equal records give equal results, whenever and wherever they are mapped. It never
+// panics, whatever the attributes hold.
+func (m *Mapping) Map(id dirsync.ID, attrs dirsync.Attributes) Result {
+	p := person{id: id, attrs: attrs}
+	if in, fault := m.inScope(&p); !in || fault != nil {
+		r := Result{InScope: in}
+		if fault != nil {
+			r.Faults = []dirsync.Fault{*fault}
+		}
+		return r
+	}
+	res := Result{InScope: true, Values: make(dirsync.Values, 0, len(m.rules))}
+	for i := range m.rules {
+		r := &m.rules[i]
+		v, leave, fault := r.apply(&p)
+		switch {
+		case fault != nil:
+			res.Faults = append(res.Faults, *fault)
+		case !leave:
+			res.Values = append(res.Values, dirsync.FieldValue{Field: r.field.Name, Value: v})
+		}
+	}
+	return res
+}
+
+// apply fills the field for one person.
+func (r *rule) apply(p *person) (v dirsync.Value, leave bool, fault *dirsync.Fault) {
+	in, leave, err := r.source.fetch(p)
+	if err != nil {
+		return v, false, r.fault(p, err.Error())
+	}
+	v, reason := r.value(in)
+	switch {
+	case reason != "":
+		return v, false, r.fault(p, reason)
+	case !v.IsNull():
+		return v, false, nil
+	case !r.fallback.IsNull():
+		return r.fallback, false, nil
+	case r.field.Required:
+		return v, false, &dirsync.Fault{Field: r.field.Name, Reason: "is required, but " + r.source.describe() + " is empty"}
+	}
+	return v, leave || r.keep, nil
+}
+
+func (r *rule) fault(p *person, reason string) *dirsync.Fault {
+	return &dirsync.Fault{Field: r.field.Name, Value: shown(r.source.shows(p)), Reason: reason}
+}
+
+// constant is the same for everybody.
+type constant struct{ in input }
+
+func (c *constant) fetch(*person) (input, bool, error) { return c.in, false, nil }
+func (c *constant) describe() string                   { return "the constant" }
+func (c *constant) shows(*person) string               { return c.in.text }
+
+// property is one property of the source.
+type property struct {
+	// name is how the mapping names it; attribute and inner are its parts on either side of the slash.
+	name, attribute, inner string
+}
+
+func newProperty(name string) *property {
+	p := &property{name: name, attribute: name}
+	if a, b, ok := strings.Cut(name, "/"); ok {
+		p.attribute, p.inner = a, b
+	}
+	return p
+}
+
+func (a *property) describe() string { return a.name }
+
+// raw returns the property's JSON; nil when it is absent.
+func (a *property) raw(p *person) (json.RawMessage, error) {
+	raw, ok := p.attrs.Get(a.attribute)
+	if a.inner != "" {
+		return member(raw, a.inner)
+	}
+	if !ok && a.attribute == idProperty {
+		return json.Marshal(string(p.id))
+	}
+	return raw, nil
+}
+
+func (a *property) fetch(p *person) (input, bool, error) {
+	raw, err := a.raw(p)
+	if err != nil {
+		return input{}, false, err
+	}
+	in, err := decode(raw)
+	return in, false, err
+}
+
+func (a *property) shows(p *person) string {
+	raw, err := a.raw(p)
+	if err != nil {
+		raw, _ = p.attrs.Get(a.attribute)
+	}
+	return showJSON(raw)
+}
+
+// idProperty is the object id, which every source has, whether it lists it or not.
+const idProperty = "id"
+
+// showJSON returns a JSON value for people: a text without its quotation marks, anything else as it is, at most a few
+// hundred bytes of it.
+func showJSON(raw json.RawMessage) string {
+	const most = 400
+	if string(raw) == "null" {
+		return ""
+	}
+	if len(raw) > most {
+		raw = raw[:most]
+	}
+	if len(raw) > 0 && raw[0] == '"' {
+		if s, err := decodeText(raw); err == nil {
+			return s
+		}
+	}
+	return string(raw)
+}
