@@ -107,15 +107,24 @@ type PlanKey struct {
 	Seq  dirsync.Seq
 }
 
+// Standing is what is known of a person's account, and what is owed to them.
+type Standing struct {
+	Link dirsync.Link
+	Owed dirsync.Owed
+}
+
 // Applying keeps what came of a plan.
 type Applying interface {
 	// Plan lists the changes of one kind in a run's plan.
 	Plan(ctx context.Context, run dirsync.RunID, kind dirsync.ChangeKind, after dirsync.Seq, limit int) ([]dirsync.Change, error)
 
+	// Standings returns where these people stand, in their order; the zero Standing for nobody known.
+	Standings(ctx context.Context, people []dirsync.Seq) ([]Standing, error)
+
 	// Settle keeps the outcomes of a batch, in one transaction: each person's Link; their debt (taken away, if the
 	// outcome's Change.Mark is still its Mark; or replaced by outcome.Owed; if a newer record has raised the debt
 	// meanwhile, it stands as it is, with a zero Due); their Rejection (set, or lifted when Done); and
-	// the result in the run's history. progress is the last key of the plan that is now behind us.
+	// the result in the run's history. A change may be settled twice; the later result stands. progress is the last key of the plan that is now behind us.
 	Settle(ctx context.Context, run dirsync.RunID, outcomes []dirsync.Outcome, progress PlanKey) error
 
 	// Doubt goes through the first n changes after the progress of run, leaving out the kinds in skip: it sets each

@@ -1,0 +1,269 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"dirsync"
+	"dirsync/sync/plan"
+)
+
+// silence is how many changes in a row may go unanswered before the target is taken to be down and the run stops.
+const silence = 20
+
+// maxSecondTries bounds the memory that remembering conflicts takes.
+const maxSecondTries = 10_000
+
+// apply carries out the plan, leavers first, batch by batch, and writes down what came of each batch before the next
+// one begins. One person's failure stops nobody else; only a target that lets nobody in stops the run.
+func (e *Engine) apply(ctx context.Context, r *dirsync.Run, t *tally) error {
+	held := heldKinds(*r)
+	a := &applying{e: e, r: r, t: t}
+	for kind, n := range t.planned {
+		if !slices.Contains(held, kind) {
+			a.total += n
+		}
+	}
+	for _, kind := range dirsync.ChangeKinds() {
+		if slices.Contains(held, kind) {
+			r.Counts.Held += t.planned[kind] // these people stay owed, and come again in the next plan
+			continue
+		}
+		var after dirsync.Seq
+		for {
+			changes, err := e.Store.Plan(ctx, r.ID, kind, after, e.batch())
+			if err != nil {
+				return err
+			}
+			if len(changes) == 0 {
+				break
+			}
+			after = changes[len(changes)-1].Seq
+			if err := a.batch(ctx, changes, nil); err != nil {
+				return err
+			}
+		}
+	}
+	return a.trySecond(ctx)
+}
+
+// applying is the apply phase of one run.
+type applying struct {
+	e *Engine
+	r *dirsync.Run
+	t *tally
+	// done and total count changes.
+	done, total int
+	progress    PlanKey
+	// silent counts the changes in a row that got no answer.
+	silent int
+	// again are changes that conflicted with what somebody else held at the time.
+	again []secondTry
+}
+
+// secondTry is a change that met a conflict, and the doubt about its account before it was tried.
+type secondTry struct {
+	change dirsync.Change
+	doubt  dirsync.ChangeKind
+}
+
+// batch sends one batch of changes and settles it. second are the changes again if they are tried a second time.
+func (a *applying) batch(ctx context.Context, changes []dirsync.Change, second []secondTry) error {
+	e, first := a.e, second == nil
+	seqs := make([]dirsync.Seq, len(changes))
+	for i, c := range changes {
+		seqs[i] = c.Seq
+	}
+	standings, err := e.Store.Standings(ctx, seqs)
+	if err != nil {
+		return err
+	}
+	applied, stop := a.send(ctx, changes)
+	now := e.now()
+	outcomes := make([]dirsync.Outcome, len(applied))
+	for i, ap := range applied {
+		if !first {
+			standings[i].Link.Doubt = second[i].doubt
+		}
+		outcomes[i] = e.outcome(changes[i], standings[i], ap, now)
+		if first && dirsync.KindOf(ap.Err) == dirsync.Conflict && len(a.again) < maxSecondTries {
+			// From here until it is settled for the second time the change is in doubt, should the process die.
+			a.again = append(a.again, secondTry{changes[i], standings[i].Link.Doubt})
+			outcomes[i].Link.Doubt = changes[i].Kind
+			outcomes[i].Result = 0
+		}
+	}
+	if len(outcomes) > 0 {
+		last := outcomes[len(outcomes)-1].Change
+		if first {
+			a.progress = PlanKey{Kind: last.Kind, Seq: last.Seq}
+		}
+		// What the target has done is written down even if the run was cancelled meanwhile.
+		if err := e.Store.Settle(context.WithoutCancel(ctx), a.r.ID, outcomes, a.progress); err != nil {
+			return err
+		}
+	}
+	for _, o := range outcomes {
+		a.count(o)
+	}
+	e.progress(dirsync.PhaseApply, a.done, a.total)
+	return stop
+}
+
+// send applies changes in order. It returns one result for each change that was tried, and an error when the rest
+// should not be tried in this run.
+func (a *applying) send(ctx context.Context, changes []dirsync.Change) ([]dirsync.Applied, error) {
+	if b, ok := a.e.Target.(dirsync.Batcher); ok {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		applied := b.ApplyAll(ctx, changes)
+		if len(applied) != len(changes) {
+			return applied[:0], fmt.Errorf("the target answered %d of %d changes", len(applied), len(changes))
+		}
+		for _, ap := range applied {
+			if err := a.judge(ap.Err); err != nil {
+				return applied, err
+			}
+		}
+		return applied, nil
+	}
+	applied := make([]dirsync.Applied, 0, len(changes))
+	for _, c := range changes {
+		if err := ctx.Err(); err != nil {
+			return applied, err
+		}
+		account, err := a.e.Target.Apply(ctx, c)
+		applied = append(applied, dirsync.Applied{Account: account, Err: err})
+		if err := a.judge(err); err != nil {
+			return applied, err
+		}
+	}
+	return applied, nil
+}
+
+// judge says whether an error concerns one person, or everybody who would come after them.
+func (a *applying) judge(err error) error {
+	if err == nil {
+		a.silent = 0
+		return nil
+	}
+	if concernsAll(err) {
+		return err
+	}
+	switch dirsync.KindOf(err) {
+	case dirsync.Conflict, dirsync.Invalid, dirsync.NotFound:
+		a.silent = 0
+		return nil
+	}
+	if a.silent++; a.silent >= silence {
+		return &dirsync.Error{Op: "change users", Kind: dirsync.Unavailable,
+			Err:  fmt.Errorf("%s let none of %d changes in a row through: %w", a.e.Target.Name(), a.silent, err),
+			Hint: "Nobody is lost: those who were not changed stay owed and are tried again by the next run."}
+	}
+	return nil
+}
+
+// concernsAll tells errors that say nothing about the person whose change met them.
+func concernsAll(err error) bool {
+	switch dirsync.KindOf(err) {
+	case dirsync.Unauthorized, dirsync.Throttled, dirsync.Locked, dirsync.Corrupt, dirsync.Storage:
+		return true
+	}
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// outcome says what is now known of a person.
+func (e *Engine) outcome(c dirsync.Change, was Standing, ap dirsync.Applied, now time.Time) dirsync.Outcome {
+	o := dirsync.Outcome{Change: c, Result: dirsync.Done, Link: was.Link}
+	if ap.Err == nil {
+		o.Link = plan.Settle(was.Link, c, ap.Account, now)
+		if c.Kind == dirsync.Deactivate && !o.Link.IsZero() && e.Policy.WhenDeleted == plan.Delete && e.Policy.Grace > 0 {
+			// The deletion that comes after the grace period stays owed. Somebody who was only blocked from signing in is
+			// looked at then as well, and nothing comes of it.
+			o.Owed = &dirsync.Owed{Why: dirsync.WhyGrace, Since: now, Due: o.Link.DeactivatedAt.Add(e.Policy.Grace)}
+		}
+		return o
+	}
+	o.Error = ap.Err.Error()
+	o.Owed = &dirsync.Owed{Why: dirsync.WhyFailed, Since: was.Owed.Since, Attempts: was.Owed.Attempts + 1, Error: o.Error}
+	switch kind := dirsync.KindOf(ap.Err); {
+	case kind == dirsync.Conflict || kind == dirsync.Invalid:
+		// Both promise that nothing was changed: a doubt that stood before still stands, and no new one arises.
+		o.Result = dirsync.Refused
+		o.Rejection = &dirsync.Rejection{ID: c.Person, User: c.User, Name: c.Name, Faults: []dirsync.Fault{fault(ap.Err)}}
+		o.Owed.Why, o.Owed.Attempts = dirsync.WhyConflict, 0
+	case kind == dirsync.NotFound:
+		// The account that we knew is not there any more. Whatever it was, the next plan makes one.
+		o.Result, o.Link = dirsync.Failed, dirsync.Link{Doubt: dirsync.Create}
+	case concernsAll(ap.Err):
+		// Not this person's failure: it costs them no waiting time.
+		o.Result, o.Link.Doubt = dirsync.Failed, c.Kind
+		o.Owed.Why, o.Owed.Attempts = dirsync.WhyDoubt, was.Owed.Attempts
+	default:
+		o.Result, o.Link.Doubt = dirsync.Failed, c.Kind
+		o.Owed.Due = now.Add(e.delay(o.Owed.Attempts))
+	}
+	return o
+}
+
+// fault turns a target's refusal into a fault of the record.
+func fault(err error) dirsync.Fault {
+	e, ok := errors.AsType[*dirsync.Error](err)
+	if !ok || e.Field == "" {
+		return dirsync.Fault{Field: "the record", Reason: "was refused by the target: " + err.Error()}
+	}
+	f := dirsync.Fault{Field: e.Field, Value: e.Value, Reason: err.Error()}
+	if e.Kind == dirsync.Conflict && e.Other != "" {
+		f.Reason = "is already used by " + e.Other
+	} else if e.Err != nil {
+		f.Reason = e.Err.Error()
+	}
+	return f
+}
+
+// count adds an outcome to the run's figures. A conflict that gets a second try is counted then.
+func (a *applying) count(o dirsync.Outcome) {
+	switch o.Result {
+	case dirsync.Done:
+		a.r.Counts.Add(o.Change.Kind, 1)
+	case dirsync.Failed:
+		a.r.Counts.Failed++
+	case dirsync.Refused:
+		a.t.refused++
+	default:
+		return
+	}
+	a.done++
+}
+
+// trySecond tries the conflicts once more, now that everybody else has had their turn: what stood in somebody's way
+// may have been renamed later in the same run.
+func (a *applying) trySecond(ctx context.Context) error {
+	for second := range slices.Chunk(a.again, a.e.batch()) {
+		changes := make([]dirsync.Change, len(second))
+		for i, s := range second {
+			changes[i] = s.change
+		}
+		// In the order of people, as everywhere: a batch may mix kinds.
+		if err := a.batch(ctx, changes, second); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// delay is how long after the given number of failures a person is tried again.
+func (e *Engine) delay(attempts int) time.Duration {
+	delays := e.Retry
+	if len(delays) == 0 {
+		delays = DefaultRetry()
+	}
+	return delays[min(attempts, len(delays))-1]
+}
+
+// errStopped stops a producer whose consumer has failed.
+var errStopped = errors.New("stopped")

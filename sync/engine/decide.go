@@ -1,0 +1,245 @@
+package engine
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"dirsync"
+	"dirsync/sync/plan"
+)
+
+// plan decides about everybody who is owed and due, and writes the decisions down.
+func (e *Engine) plan(ctx context.Context, r *dirsync.Run, t *tally) error {
+	if err := e.oweIfConfigChanged(ctx, r); err != nil {
+		return err
+	}
+	t.planned = map[dirsync.ChangeKind]int{}
+	now, createOnly, done := e.now(), e.Mapping.CreateOnly(), 0
+	totals, err := e.Store.Totals(ctx)
+	if err != nil {
+		return err
+	}
+	// Reading and mapping the next people overlaps writing down the last ones. Nobody is met twice: decisions only
+	// touch people whom the walk has passed.
+	walk := func(yield func([]dirsync.Decision) error) error {
+		return e.eachOwed(ctx, t.due(now), func(people []dirsync.Person) error {
+			decisions := make([]dirsync.Decision, len(people))
+			e.decideAll(people, decisions, createOnly, now)
+			for i, d := range decisions {
+				if d.Change == nil {
+					continue
+				}
+				t.planned[d.Change.Kind]++
+				if people[i].Gone == dirsync.Present {
+					t.present++
+				}
+			}
+			return yield(decisions)
+		})
+	}
+	return overlap(walk, func(decisions []dirsync.Decision) error {
+		done += len(decisions)
+		e.progress(dirsync.PhasePlan, done, totals.Owed)
+		return e.Store.Decide(ctx, r.ID, decisions)
+	})
+}
+
+// oweIfConfigChanged owes everybody a look when the mapping, the scope or the policy is not what it was when they were
+// last planned. People who were passed over then come back by themselves; the source is not read again for it.
+func (e *Engine) oweIfConfigChanged(ctx context.Context, r *dirsync.Run) error {
+	state, err := e.Store.ReadState(ctx)
+	if err != nil {
+		return err
+	}
+	fingerprint := e.fingerprint()
+	switch state.Fingerprint {
+	case fingerprint:
+		return nil
+	case "": // never planned, so everybody is owed already
+		state.Fingerprint = fingerprint
+		return e.Store.SetReadState(ctx, state)
+	}
+	state.Fingerprint = fingerprint
+	r.Notes = append(r.Notes, "the configuration has changed; everybody was planned again")
+	return e.Store.OweAll(ctx, dirsync.WhyConfig, state, e.now())
+}
+
+func (e *Engine) fingerprint() string {
+	return e.Mapping.Fingerprint() + "/" + e.Policy.WhenDeleted.String() + "/" + e.Policy.Grace.String()
+}
+
+// due is until when a debt must be due for a run to look at it. The planner itself waits for the end of a grace period.
+func (t *tally) due(now time.Time) time.Time {
+	if t.retryNow {
+		return now.AddDate(1000, 0, 0)
+	}
+	return now
+}
+
+// eachOwed calls fn for those whose debt is due, a batch at a time.
+func (e *Engine) eachOwed(ctx context.Context, due time.Time, fn func([]dirsync.Person) error) error {
+	var after dirsync.Seq
+	for {
+		people, err := e.Store.Owed(ctx, due, after, e.batch())
+		if err != nil {
+			return err
+		}
+		if len(people) == 0 {
+			return nil
+		}
+		after = people[len(people)-1].Seq
+		if err := fn(people); err != nil {
+			return err
+		}
+		if len(people) < e.batch() {
+			return nil
+		}
+	}
+}
+
+// decideAll fills decisions, on two cores when there are enough people to make it worth while.
+func (e *Engine) decideAll(people []dirsync.Person, decisions []dirsync.Decision, createOnly []string, now time.Time) {
+	half := len(people) / 2
+	if half < 50 {
+		half = 0
+	}
+	var wg sync.WaitGroup
+	for _, part := range [][2]int{{0, half}, {half, len(people)}} {
+		if part[0] == part[1] {
+			continue
+		}
+		wg.Go(func() {
+			for i := part[0]; i < part[1]; i++ {
+				decisions[i] = plan.Decide(people[i], e.wanted(people[i], createOnly), e.Policy, now)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// wanted is what the mapping makes of a person.
+func (e *Engine) wanted(p dirsync.Person, createOnly []string) plan.Wanted {
+	w := plan.Wanted{User: userName(p), Name: p.Shadow.Text("displayName"), CreateOnly: createOnly}
+	if p.Gone != dirsync.Present {
+		return w
+	}
+	m := e.Mapping.Map(p.ID, p.Shadow)
+	w.InScope, w.Values, w.Faults = m.InScope, m.Values, m.Faults
+	w.Blocked = e.Blocked != nil && e.Blocked(p.Shadow)
+	return w
+}
+
+// userName is what an administrator would look for at the source.
+func userName(p dirsync.Person) string {
+	for _, attr := range []string{"userPrincipalName", "userName", "mail"} {
+		if s := p.Shadow.Text(attr); s != "" {
+			return s
+		}
+	}
+	return string(p.ID)
+}
+
+// Preview is what a run would do now, without doing it.
+type Preview struct {
+	Counts map[dirsync.ChangeKind]int
+	Holds  []dirsync.Hold
+	Totals dirsync.Totals
+	// Rejected counts the people with a fault; Waiting those whose deletion waits for the end of its grace period.
+	Rejected, Waiting int
+}
+
+// Plan decides about everybody whom a run would decide about now, and calls fn for each decision that is not to leave
+// well alone, in the order in which people were first met. It writes nothing: what the store holds is what it held.
+func (e *Engine) Plan(ctx context.Context, fn func(dirsync.Person, dirsync.Decision) error) (Preview, error) {
+	pv := Preview{Counts: map[dirsync.ChangeKind]int{}}
+	now, createOnly := e.now(), e.Mapping.CreateOnly()
+	state, err := e.Store.ReadState(ctx)
+	if err != nil {
+		return pv, err
+	}
+	each := e.eachOwed
+	if state.Fingerprint != "" && state.Fingerprint != e.fingerprint() {
+		each = e.eachPerson // a run would owe everybody
+	}
+	err = each(ctx, now, func(people []dirsync.Person) error {
+		for _, p := range people {
+			d := plan.Decide(p, e.wanted(p, createOnly), e.Policy, now)
+			switch {
+			case d.Change != nil:
+				pv.Counts[d.Change.Kind]++
+			case d.Rejection != nil:
+				pv.Rejected++
+			case d.Wait:
+				pv.Waiting++
+			default:
+				continue
+			}
+			if err := fn(p, d); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return pv, err
+	}
+	if pv.Totals, err = e.Store.Totals(ctx); err != nil {
+		return pv, err
+	}
+	pv.Holds = plan.Guard(pv.Counts, pv.Totals.Active+pv.Totals.Inactive, e.Limits)
+	return pv, nil
+}
+
+func (e *Engine) eachPerson(ctx context.Context, _ time.Time, fn func([]dirsync.Person) error) error {
+	var after dirsync.Seq
+	for {
+		people, err := e.Store.People(ctx, after, e.batch())
+		if err != nil || len(people) == 0 {
+			return err
+		}
+		after = people[len(people)-1].Seq
+		if err := fn(people); err != nil {
+			return err
+		}
+	}
+}
+
+// Read brings the shadow up to the source and does nothing else.
+func (e *Engine) Read(ctx context.Context) (dirsync.Counts, []string, error) {
+	var r dirsync.Run
+	err := e.read(ctx, &r)
+	return r.Counts, slices.Clip(r.Notes), err
+}
+
+// overlap calls produce, and consume for everything that it yields, each on its own goroutine, at most two items
+// apart. It returns the first error of either.
+func overlap[T any](produce func(yield func(T) error) error, consume func(T) error) error {
+	items := make(chan T, 1)
+	stop := make(chan struct{})
+	consumed := make(chan error, 1)
+	go func() {
+		var err error
+		for item := range items {
+			if err = consume(item); err != nil {
+				close(stop)
+				break
+			}
+		}
+		consumed <- err
+	}()
+	err := produce(func(item T) error {
+		select {
+		case items <- item:
+			return nil
+		case <-stop:
+			return errStopped
+		}
+	})
+	close(items)
+	if consumeErr := <-consumed; consumeErr != nil {
+		return consumeErr
+	}
+	return err
+}

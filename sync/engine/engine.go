@@ -1,0 +1,233 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"dirsync"
+	"dirsync/mapping"
+	"dirsync/sync/plan"
+)
+
+// Engine runs one sync. Its exported fields are set once, before the first call; one call at a time is under way.
+type Engine struct {
+	// Sync is the sync's name.
+	Sync   string
+	Source dirsync.Source
+	Target dirsync.Target
+	Store  Store
+	// Mapping turns a shadow into values of the target.
+	Mapping *mapping.Mapping
+	// Blocked tells from a shadow that the source does not let the person sign in. Nil: nobody is blocked.
+	Blocked func(dirsync.Attributes) bool
+	Policy  plan.Policy
+	Limits  plan.Limits
+	// Retry are the delays after the first, second, … failure of a person's change; the last one repeats. Empty means
+	// DefaultRetry.
+	Retry []time.Duration
+	// Batch is how many changes are sent before their outcomes are written down, and about how many records and
+	// decisions make one transaction. Zero means DefaultBatch.
+	Batch int
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+	Log zerolog.Logger
+	// Progress is told, now and then and from one goroutine at a time, how far a run has come. Nil tells nobody.
+	Progress func(Progress)
+}
+
+// DefaultBatch keeps a transaction's memory to a few megabytes and its disk flushes rare.
+const DefaultBatch = 2000
+
+// DefaultRetry are the delays after a person's failed change: minutes first, then a day.
+func DefaultRetry() []time.Duration {
+	return []time.Duration{15 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour}
+}
+
+// Progress says how far a run has come.
+type Progress struct {
+	Phase dirsync.Phase
+	// Done counts records while reading, people while planning, and changes while applying.
+	Done int
+	// Total is how many there will be; zero when nobody knows.
+	Total int
+}
+
+// Options say how a run was asked for.
+type Options struct {
+	// AskedBy says who wanted the run, for the journal: "command line", "schedule".
+	AskedBy string
+	// RetryNow tries people whose change failed without waiting for their next try to be due.
+	RetryNow bool
+}
+
+// Run makes one pass: it reads what is new, plans everybody who is owed, holds back what is too destructive, applies
+// the rest and settles it. It returns the run as it was written into the journal. The error says why a run failed; a
+// run that left some people as they were has none, but its status is PartialSuccess.
+//
+// The process may die on any line of this. What then stands in the store is always one of these, and the next run
+// begins by dealing with it:
+//
+//   - in the read phase: the shadow is as new as the last page merged, and reading goes on from there. Nothing has
+//     reached the target.
+//   - in the plan phase: some people are decided. Those with a change are still owed, and the half-made plan is never
+//     applied. Nothing has reached the target.
+//   - in the apply phase: everything up to the run's progress is settled. At most Batch changes behind it may or may
+//     not have reached the target; recover marks these people as in doubt, so that their change is made again in full
+//     whatever they look like by then. All others are still owed.
+func (e *Engine) Run(ctx context.Context, opts Options) (dirsync.Run, error) {
+	if err := e.recover(ctx); err != nil {
+		return dirsync.Run{}, fmt.Errorf("recover the last run: %w", err)
+	}
+	r := dirsync.Run{
+		Sync: e.Sync, Status: dirsync.Running, Phase: dirsync.PhaseRead,
+		Started: e.now(), AskedBy: opts.AskedBy, Batch: e.batch(),
+	}
+	id, err := e.Store.NewRun(ctx, r)
+	if err != nil {
+		return dirsync.Run{}, fmt.Errorf("begin a run: %w", err)
+	}
+	r.ID = id
+	before := e.requests()
+	t := &tally{retryNow: opts.RetryNow}
+	err = e.pass(ctx, &r, t)
+	r.Requests = dirsync.Requests{Source: e.requests().Source - before.Source, Target: e.requests().Target - before.Target}
+	return e.end(ctx, r, t, err)
+}
+
+// pass is the architecture: read, plan, guard, apply.
+func (e *Engine) pass(ctx context.Context, r *dirsync.Run, t *tally) error {
+	if err := e.read(ctx, r); err != nil {
+		return fmt.Errorf("read: %w", err)
+	}
+	r.Phase = dirsync.PhasePlan
+	if err := e.Store.SaveRun(ctx, *r); err != nil {
+		return fmt.Errorf("save the run: %w", err)
+	}
+	if err := e.plan(ctx, r, t); err != nil {
+		return fmt.Errorf("plan: %w", err)
+	}
+	totals, err := e.Store.Totals(ctx)
+	if err != nil {
+		return fmt.Errorf("count the accounts: %w", err)
+	}
+	r.Holds = plan.Guard(t.planned, totals.Active+totals.Inactive, e.Limits)
+	r.Phase = dirsync.PhaseApply
+	if err := e.Store.SaveRun(ctx, *r); err != nil {
+		return fmt.Errorf("save the plan: %w", err)
+	}
+	if err := e.apply(ctx, r, t); err != nil {
+		return fmt.Errorf("apply: %w", err)
+	}
+	return nil
+}
+
+// recover closes a run that its process did not live to close.
+func (e *Engine) recover(ctx context.Context) error {
+	runs, err := e.Store.Runs(ctx, 0, 1)
+	if err != nil || len(runs) == 0 || runs[0].Phase == dirsync.PhaseEnded {
+		return err
+	}
+	r := runs[0]
+	doubted, err := e.doubt(ctx, r)
+	if err != nil {
+		return err
+	}
+	e.Log.Warn().Str("sync", e.Sync).Uint64("run", uint64(r.ID)).Str("phase", string(r.Phase)).Int("in_doubt", doubted).
+		Msg("the last run was cut off; what it may have changed is made certain now")
+	r.Error = fmt.Sprintf("the run was cut off in its %s phase", r.Phase)
+	r.Status, r.Phase, r.Ended = dirsync.Failure, dirsync.PhaseEnded, e.now()
+	return e.Store.SaveRun(ctx, r)
+}
+
+// doubt marks the changes of r that may have reached the target without their outcome having been written down.
+func (e *Engine) doubt(ctx context.Context, r dirsync.Run) (int, error) {
+	if r.Phase != dirsync.PhaseApply {
+		return 0, nil
+	}
+	return e.Store.Doubt(ctx, r.ID, r.Batch, heldKinds(r), e.now())
+}
+
+// end writes the run's result into the journal. When that fails the run stays open there, and the next one closes it.
+func (e *Engine) end(ctx context.Context, r dirsync.Run, t *tally, runErr error) (dirsync.Run, error) {
+	ctx = context.WithoutCancel(ctx) // a cancelled run is closed all the same
+	phase := r.Phase
+	if runErr != nil {
+		r.Error = runErr.Error()
+		if _, err := e.doubt(ctx, r); err != nil {
+			return r, errors.Join(runErr, fmt.Errorf("close the run: %w", err))
+		}
+	}
+	totals, err := e.Store.Totals(ctx)
+	if err != nil {
+		return r, errors.Join(runErr, fmt.Errorf("close the run: %w", err))
+	}
+	r.Counts.Rejected = totals.Rejected
+	if phase == dirsync.PhaseApply {
+		r.Counts.Unchanged = t.unchanged(r.Counts, totals)
+	}
+	r.Status, r.Phase, r.Ended = plan.Status(r.Counts, totals.Failing, runErr), dirsync.PhaseEnded, e.now()
+	if err := e.Store.SaveRun(ctx, r); err != nil {
+		return r, errors.Join(runErr, fmt.Errorf("close the run: %w", err))
+	}
+	return r, runErr
+}
+
+// tally counts what a run meets.
+type tally struct {
+	retryNow bool
+	planned  map[dirsync.ChangeKind]int
+	// present counts the planned changes of people who are at the source.
+	present int
+	// refused counts people whom the target itself rejected in this run.
+	refused int
+}
+
+// unchanged is how many of the people at the source were left as they were because there was nothing to do.
+func (t *tally) unchanged(c dirsync.Counts, totals dirsync.Totals) int {
+	rejected := totals.Rejected - t.refused    // those that have no change in this plan
+	waiting := max(0, totals.Failing-c.Failed) // those whose next try is not due yet
+	return max(0, totals.People-t.present-rejected-waiting)
+}
+
+func (e *Engine) now() time.Time {
+	if e.Now != nil {
+		return e.Now()
+	}
+	return time.Now()
+}
+
+func (e *Engine) batch() int {
+	if e.Batch > 0 {
+		return e.Batch
+	}
+	return DefaultBatch
+}
+
+func (e *Engine) progress(phase dirsync.Phase, done, total int) {
+	if e.Progress != nil {
+		e.Progress(Progress{Phase: phase, Done: done, Total: total})
+	}
+}
+
+func (e *Engine) requests() dirsync.Requests {
+	var r dirsync.Requests
+	if c, ok := e.Source.(dirsync.RequestCounter); ok {
+		r.Source = c.Requests()
+	}
+	if c, ok := e.Target.(dirsync.RequestCounter); ok {
+		r.Target = c.Requests()
+	}
+	return r
+}
+
+func heldKinds(r dirsync.Run) []dirsync.ChangeKind {
+	var kinds []dirsync.ChangeKind
+	for _, h := range r.Holds {
+		kinds = append(kinds, h.Kind)
+	}
+	return kinds
+}

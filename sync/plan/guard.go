@@ -1,0 +1,96 @@
+package plan
+
+import (
+	"fmt"
+
+	"dirsync"
+)
+
+// Limit bounds how many destructive changes of one kind a run may make without being asked.
+type Limit struct {
+	// Count is the most changes whatever the size of the population; zero means no such bound.
+	Count int
+	// Share is the most changes as a fraction of all accounts, 0.05 for five per cent; zero means no such bound.
+	Share float64
+	// Floor is how many changes always go through, so that a share does not stop a small company from letting one
+	// person go.
+	Floor int
+}
+
+// Allowed is the largest number of changes that goes through: the smaller of Count and Share, but never below Floor.
+// With neither Count nor Share there is no limit, and Allowed is negative.
+func (l Limit) Allowed(population int) int {
+	allowed := -1
+	if l.Count > 0 {
+		allowed = l.Count
+	}
+	if l.Share > 0 {
+		if byShare := int(l.Share * float64(population)); allowed < 0 || byShare < allowed {
+			allowed = byShare
+		}
+	}
+	if allowed < 0 {
+		return -1
+	}
+	return max(allowed, l.Floor)
+}
+
+// Limits are the limits of one sync.
+type Limits struct{ Deletes, Deactivations Limit }
+
+// DefaultLimits let a business shed a handful of people a week, and stop at a twentieth of everybody or at 500, which
+// is where Microsoft's own Entra Connect stops.
+func DefaultLimits() Limits {
+	l := Limit{Count: 500, Share: 0.05, Floor: 5}
+	return Limits{Deletes: l, Deactivations: l}
+}
+
+// Guard returns the kinds of change of which a plan has too many. All changes of such a kind are held, not only those
+// above the limit: which of them would be the wrong ones nobody can tell. population is the number of accounts that
+// are linked to people.
+func Guard(counts map[dirsync.ChangeKind]int, population int, limits Limits) []dirsync.Hold {
+	var holds []dirsync.Hold
+	for _, g := range []struct {
+		kind  dirsync.ChangeKind
+		words string
+		limit Limit
+	}{
+		{dirsync.Delete, "deletions", limits.Deletes},
+		{dirsync.Deactivate, "deactivations", limits.Deactivations},
+	} {
+		n, allowed := counts[g.kind], g.limit.Allowed(population)
+		if allowed < 0 || n <= allowed {
+			continue
+		}
+		holds = append(holds, dirsync.Hold{
+			Kind: g.kind, Count: n, Allowed: allowed,
+			Reason: fmt.Sprintf("%d %s of %d accounts are more than the %d that may go through unasked (%s)",
+				n, g.words, population, allowed, g.limit),
+		})
+	}
+	return holds
+}
+
+// String says the limit as the configuration does.
+func (l Limit) String() string {
+	s := ""
+	if l.Count > 0 {
+		s += fmt.Sprintf("count %d, ", l.Count)
+	}
+	if l.Share > 0 {
+		s += fmt.Sprintf("share %g%%, ", l.Share*100)
+	}
+	return s + fmt.Sprintf("floor %d", l.Floor)
+}
+
+// Status is how a run ends whose parts ended like this.
+func Status(c dirsync.Counts, failing int, err error) dirsync.RunStatus {
+	switch {
+	case err != nil:
+		return dirsync.Failure
+	case c.Rejected > 0 || c.Held > 0 || c.Failed > 0 || failing > 0:
+		return dirsync.PartialSuccess
+	default:
+		return dirsync.Success
+	}
+}

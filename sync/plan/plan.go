@@ -1,0 +1,239 @@
+// Package plan decides what to change for one person, and whether a whole plan may be dared.
+//
+// It is pure: no clock, no log, no I/O, no map order. Equal inputs give equal plans.
+package plan
+
+import (
+	"slices"
+	"time"
+
+	"dirsync"
+)
+
+// Action is what becomes of the account of somebody who left.
+type Action uint8
+
+// The actions. The zero Action deactivates, because that can be undone.
+const (
+	Deactivate Action = iota
+	Delete
+)
+
+func (a Action) String() string {
+	if a == Delete {
+		return "delete"
+	}
+	return "deactivate"
+}
+
+// Policy says how to treat people who leave.
+type Policy struct {
+	// WhenDeleted is for people who were deleted at the source or left the scope.
+	WhenDeleted Action
+	// Grace is how long an account stays deactivated before it is deleted; zero deletes at once. It has no meaning
+	// when WhenDeleted is Deactivate.
+	Grace time.Duration
+}
+
+// Wanted is what the mapping makes of a person's shadow.
+type Wanted struct {
+	// User and Name are for people: the sign-in name and the display name.
+	User, Name string
+	// InScope says that the person is one of those whom this sync is about. Somebody of whom bad data makes it
+	// impossible to tell is in scope, with a fault.
+	InScope bool
+	// Blocked says that the source does not let the person sign in.
+	Blocked bool
+	// Values are all mapped fields. They mean nothing when there are Faults.
+	Values dirsync.Values
+	// Faults say why the record makes no valid user.
+	Faults []dirsync.Fault
+	// CreateOnly names the fields that are written when the account is made and never again.
+	CreateOnly []string
+}
+
+// Decide says what to do for one owed person.
+//
+//	person                     | account                  | decision
+//	---------------------------+--------------------------+-------------------------------------------------
+//	gone, or out of scope      | none                     | nothing
+//	  policy deactivate        | active                   | deactivate
+//	                           | inactive by us           | nothing
+//	  policy delete, no grace  | any                      | delete
+//	  policy delete, grace     | active                   | deactivate; the deletion stays owed
+//	                           | inactive, grace running  | wait
+//	                           | inactive, grace over     | delete
+//	in scope and:              |                          |
+//	blocked from sign-in       | none, or inactive        | nothing
+//	                           | active                   | deactivate, whatever the record's values are
+//	invalid                    | any                      | reject, and leave the account as it is
+//	valid                      | none                     | create (or adopt what is there for this person)
+//	                           | active, equal            | nothing
+//	                           | active, differs          | update the differing fields
+//	                           | inactive by us           | reactivate, with the differing fields
+//
+// An account in doubt, because the outcome of an earlier change is unknown, is never equal to anything: the change is
+// made again in full. That is harmless, because targets make themselves hold what a change says whatever they held.
+func Decide(p dirsync.Person, w Wanted, policy Policy, now time.Time) dirsync.Decision {
+	d := dirsync.Decision{Seq: p.Seq, Mark: p.Owed.Mark}
+	switch {
+	case p.Gone != dirsync.Present:
+		return leave(d, p, w, policy, now, "was deleted in the tenant")
+	case !w.InScope:
+		return leave(d, p, w, policy, now, "left the scope")
+	case w.Blocked:
+		if p.Link.Active || p.Link.InDoubt() {
+			d.Change = change(dirsync.Deactivate, p, w, "may not sign in any more")
+		}
+	case len(w.Faults) > 0:
+		d.Rejection = &dirsync.Rejection{ID: p.ID, User: w.User, Name: w.Name, Faults: w.Faults}
+	default:
+		d.Change = keep(p, w)
+	}
+	return d
+}
+
+// leave decides for somebody who should have no active account any more.
+func leave(d dirsync.Decision, p dirsync.Person, w Wanted, policy Policy, now time.Time, why string) dirsync.Decision {
+	link := p.Link
+	if link.IsZero() {
+		return d
+	}
+	if policy.WhenDeleted == Deactivate {
+		if link.Active || link.InDoubt() {
+			d.Change = change(dirsync.Deactivate, p, w, why)
+		}
+		return d
+	}
+	if policy.Grace <= 0 {
+		d.Change = change(dirsync.Delete, p, w, why)
+		return d
+	}
+	due := GraceEnds(p.GoneAt, link, policy)
+	switch {
+	case !link.DeactivatedAt.IsZero() && !now.Before(due):
+		d.Change = change(dirsync.Delete, p, w, why+", and the grace period has ended")
+	case link.Active || link.InDoubt():
+		d.Change = change(dirsync.Deactivate, p, w, why+"; to be deleted when the grace period ends")
+	default:
+		d.Wait = true
+		d.Next = dirsync.Owed{Why: dirsync.WhyGrace, Since: p.Owed.Since, Due: due}
+	}
+	return d
+}
+
+// GraceEnds is when the account of somebody who left may be deleted. The days count from when both are true: the
+// person has left, and the account is inactive.
+func GraceEnds(goneAt time.Time, link dirsync.Link, policy Policy) time.Time {
+	since := link.DeactivatedAt
+	if goneAt.After(since) {
+		since = goneAt
+	}
+	return since.Add(policy.Grace)
+}
+
+// keep decides for somebody who should have an active account that holds w.Values.
+func keep(p dirsync.Person, w Wanted) *dirsync.Change {
+	link := p.Link
+	switch {
+	case link.Account == "" || link.Doubt == dirsync.Create || link.Doubt == dirsync.Delete:
+		c := change(dirsync.Create, p, w, "is new")
+		if link.InDoubt() {
+			c.Why = "the outcome of an earlier change is unknown"
+		}
+		c.After, c.CreateOnly = w.Values, w.CreateOnly
+		return c
+	case link.InDoubt():
+		// What was tried decides what to try again: an update must not wake an account that the target's own
+		// administrator has put to sleep.
+		kind := dirsync.Update
+		if link.Doubt != dirsync.Update || !link.Active {
+			kind = dirsync.Reactivate
+		}
+		c := change(kind, p, w, "the outcome of an earlier change is unknown")
+		c.Before, c.After = split(w, func(string, dirsync.Value) bool { return true }, link.Held)
+		return c
+	}
+	before, after := split(w, func(field string, v dirsync.Value) bool {
+		held, _ := link.Held.Get(field) // what was never written and what was cleared are both empty
+		return held != v
+	}, link.Held)
+	switch {
+	case !link.Active:
+		c := change(dirsync.Reactivate, p, w, "is back")
+		c.Before, c.After = before, after
+		return c
+	case len(after) > 0:
+		c := change(dirsync.Update, p, w, "changed")
+		c.Before, c.After = before, after
+		return c
+	}
+	return nil
+}
+
+// split returns, of the wanted values that may be written to an existing account and that pass want, what is held
+// before and what is to be held after.
+func split(w Wanted, want func(string, dirsync.Value) bool, held dirsync.Values) (before, after dirsync.Values) {
+	for _, f := range w.Values {
+		if slices.Contains(w.CreateOnly, f.Field) || !want(f.Field, f.Value) {
+			continue
+		}
+		old, _ := held.Get(f.Field)
+		before = append(before, dirsync.FieldValue{Field: f.Field, Value: old})
+		after = append(after, f)
+	}
+	return before, after
+}
+
+func change(kind dirsync.ChangeKind, p dirsync.Person, w Wanted, why string) *dirsync.Change {
+	c := &dirsync.Change{
+		Kind: kind, Person: p.ID, Seq: p.Seq, Mark: p.Owed.Mark, Account: p.Link.Account,
+		User: w.User, Name: w.Name, Why: why,
+	}
+	if kind == dirsync.Delete {
+		c.Before = p.Link.Held
+	}
+	return c
+}
+
+// Drift lists the fields of CreateOnly in which the source and an existing account differ: by configuration they are
+// reported and not repaired. Before is what the target holds, after what the source has.
+func Drift(p dirsync.Person, w Wanted) (before, after dirsync.Values) {
+	if p.Link.Account == "" || len(w.Faults) > 0 {
+		return nil, nil
+	}
+	for _, field := range w.CreateOnly {
+		want, ok := w.Values.Get(field)
+		held, _ := p.Link.Held.Get(field)
+		if ok && want != held {
+			before = before.Set(field, held)
+			after = after.Set(field, want)
+		}
+	}
+	return before, after
+}
+
+// Settle returns what is known of a person's account after change c was applied and the target answered with account.
+func Settle(link dirsync.Link, c dirsync.Change, account dirsync.Account, now time.Time) dirsync.Link {
+	if c.Kind == dirsync.Delete || account.ID == "" {
+		return dirsync.Link{}
+	}
+	next := dirsync.Link{Account: account.ID, Active: true, Held: link.Held}
+	if c.Kind == dirsync.Deactivate {
+		next.Active, next.DeactivatedAt = false, link.DeactivatedAt
+		if link.Active || link.DeactivatedAt.IsZero() {
+			next.DeactivatedAt = now
+		}
+		return next
+	}
+	next.Held = link.Held.With(c.Writes())
+	for _, field := range c.CreateOnly {
+		// An adopted account keeps what it had in these fields, so only its own answer says what it holds.
+		if v, ok := account.Values.Get(field); ok {
+			next.Held = next.Held.Set(field, v)
+		} else {
+			next.Held = next.Held.Set(field, dirsync.Value{})
+		}
+	}
+	return next
+}
