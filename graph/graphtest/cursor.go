@@ -27,9 +27,11 @@ type cursor struct {
 	Strangers uint32 `json:"x,omitempty"`
 	// Again are objects that the next page repeats.
 	Again []uint32 `json:"a,omitempty"`
-	// Select and IDs are the options of the initial request; a nil Select is none.
-	Select []string `json:"l,omitempty"`
+	// Select and IDs are the options of the initial request; nil is none, which for Select differs from empty.
+	Select []string `json:"l"`
 	IDs    []string `json:"i,omitempty"`
+	// List marks the page token of a plain list; Pos is then an object.
+	List bool `json:"u,omitempty"`
 	// Issued is when the token was made, in Unix milliseconds.
 	Issued int64 `json:"t"`
 }

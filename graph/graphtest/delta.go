@@ -2,113 +2,233 @@ package graphtest
 
 import (
 	"net/http"
+	"net/url"
+	"slices"
 	"sort"
 	"strings"
+	"time"
 )
 
-// maxPage is the most user rows that the service puts on a page; a client cannot raise it.
-const maxPage = 200
+const (
+	// maxPage is the most user rows that the service puts on a page; a client cannot raise it.
+	maxPage = 200
+	// deltaLife is how long the service promises to know a delta token (Graph, delta query overview).
+	deltaLife = 7 * 24 * time.Hour
+	// pageLife is how long page tokens live here; the service says only that it is short.
+	pageLife = time.Hour
+)
 
+// delta answers one page of a round, or begins one.
 func (q *request) delta() answer {
-	c := cursor{First: true, Page: 1}
-	for name, values := range q.query {
-		switch {
-		case strings.EqualFold(name, "$skiptoken"), strings.EqualFold(name, "$deltatoken"):
-			var err error
-			if strings.EqualFold(values[0], "latest") {
-				c.Pos = ^uint32(0)
-				break
-			}
-			if c, err = decodeCursor(q.t.identity().ID, values[0]); err != nil {
-				return q.fail(http.StatusBadRequest, "Request_BadRequest", "The token is not valid.")
-			}
-		case name == "$select":
-			c.Select = strings.Split(values[0], ",")
-		}
-	}
-	d := &q.t.people
-	if c.End == 0 {
-		q.t.round++
-		c.End = uint32(len(d.log))
-		if c.Page == 0 {
-			c.Page = 1
-		}
-	}
-	sel := d.compile(c.Select)
-	b := append([]byte(`{"@odata.context":"`), q.base()+`/v1.0/$metadata#users","value":[`...)
-	rows := 0
-	total := c.End - c.Since
-	if c.First {
-		total = uint32(sort.Search(len(d.objects), func(i int) bool { return d.objects[i].created > c.End }))
-	}
-	for ; c.Pos < total && rows < maxPage; c.Pos++ {
-		i := c.Pos
-		if !c.First {
-			i = d.log[c.Since+c.Pos].object
-			if d.objects[i].last != c.Since+c.Pos+1 && d.objects[i].last <= c.End {
-				continue
-			}
-		}
-		o := &d.objects[i]
-		if c.First && o.state != present {
-			continue
-		}
-		if rows > 0 {
-			b = append(b, ',')
-		}
-		b = d.appendRow(b, o, sel)
-		rows++
-	}
-	b = append(b, `],"`...)
-	link := "@odata.nextLink"
-	param := "$skiptoken="
-	c.Issued = q.now.UnixMilli()
-	c.Page++
-	if c.Pos >= total {
-		link, param = "@odata.deltaLink", "$deltatoken="
-		c = cursor{Since: c.End, Select: c.Select, Issued: c.Issued}
-	}
-	token, err := encodeCursor(q.t.identity().ID, c, q.t.Faults.TokenPadding)
+	opt, err := parseOptions(q.query)
 	if err != nil {
-		return q.fail(http.StatusInternalServerError, "generalException", "internal error")
+		return q.refuse(err)
 	}
-	b = append(b, link+`":"`+q.base()+`/v1.0/users/delta?`+param+token+`"}`...)
-	return answer{status: http.StatusOK, body: b}
-}
-
-func (d *directory) compile(names []string) []bool {
-	sel := make([]bool, len(d.names))
-	for i, n := range d.names {
-		sel[i] = names == nil && n != managerProperty
-		for _, want := range names {
-			if want == n && n != managerProperty {
-				sel[i] = true
-			}
+	if len(opt.others) > 0 {
+		return q.refuse(badQuery("Request_UnsupportedQuery", "The query option '%s' is not supported by delta queries.", opt.others[0]))
+	}
+	if opt.skip != "" && opt.hasDelta {
+		return q.refuse(badQuery("BadRequest", "A request can carry $skiptoken or $deltatoken, but not both."))
+	}
+	follows := opt.skip != "" || opt.hasDelta && opt.delta != "" && !strings.EqualFold(opt.delta, "latest")
+	if follows && (opt.fields != nil || opt.ids != nil) {
+		return q.refuse(badQuery("BadRequest", "Query options are part of the token and cannot be given beside it."))
+	}
+	if err := q.t.people.checkSelect(opt.fields, true); err != nil {
+		return q.refuse(err)
+	}
+	var c cursor
+	switch {
+	case opt.skip != "":
+		if c, err = decodeCursor(q.t.identity().ID, opt.skip); err != nil || c.Page == 0 || c.List {
+			return q.refuse(badQuery("BadRequest", "The $skiptoken is badly formed."))
 		}
-	}
-	return sel
-}
-
-func (d *directory) appendRow(b []byte, o *object, sel []bool) []byte {
-	b = append(b, '{')
-	if o.state == present {
-		for a := o.attrs; len(a) > 0; {
-			var p int
-			var raw []byte
-			p, raw, a = next(a)
-			if sel[p] {
-				b = append(append(append(b, d.keys[p]...), raw...), ',')
-			}
+		if q.pageExpired(c) {
+			return q.fail(http.StatusBadRequest, "Directory_ExpiredPageToken", "The specified page token value has expired and can no longer be included in your request.")
 		}
-	}
-	b = append(append(b, `"id":"`...), o.id...)
-	switch o.state {
-	case softDeleted:
-		b = append(b, `","@removed":{"reason":"changed"}}`...)
-	case hardDeleted:
-		b = append(b, `","@removed":{"reason":"deleted"}}`...)
+	case follows:
+		if c, err = decodeCursor(q.t.identity().ID, opt.delta); err != nil || c.Page != 0 || c.List {
+			return q.refuse(badQuery("BadRequest", "The $deltatoken is badly formed."))
+		}
+		if q.deltaExpired(c) {
+			return q.reject(c)
+		}
+		c = q.begin(cursor{Since: c.Since, Select: c.Select, IDs: c.IDs})
 	default:
-		b = append(b, `"}`...)
+		c = q.begin(cursor{First: true, Select: opt.fields, IDs: opt.ids})
+		if opt.delta != "" { // "latest": only the link
+			c.Pos, c.Strangers = ^uint32(0), 0
+		}
 	}
-	return b
+	return q.page(c)
+}
+
+// begin fixes the bounds of a round.
+func (q *request) begin(c cursor) cursor {
+	f := &q.t.Faults
+	q.t.round++
+	c.Page = 1
+	c.End = max(q.t.visible(q.now), c.Since)
+	if c.First {
+		c.Strangers = uint32(max(f.Strangers, 0))
+	} else {
+		c.Since -= min(c.Since, uint32(max(f.Replay, 0)))
+	}
+	if f.Shuffle {
+		c.Order = mix(f.Seed^q.t.round) | 1
+	}
+	return c
+}
+
+// visible is the position of the log up to which changes can be seen by now.
+func (t *Tenant) visible(now time.Time) uint32 {
+	log, f := t.people.log, &t.Faults
+	n := len(log)
+	if f.Lag > 0 {
+		limit := now.Add(-f.Lag).UnixNano()
+		n = sort.Search(n, func(i int) bool { return log[i].at > limit })
+	}
+	if f.LagRounds > 0 {
+		n = sort.Search(n, func(i int) bool { return log[i].round+uint64(f.LagRounds) >= t.round })
+	}
+	return uint32(n)
+}
+
+func (q *request) pageExpired(c cursor) bool {
+	f := &q.t.Faults
+	if f.ExpirePage > 0 && c.Page == f.ExpirePage && (f.ExpirePageTimes == 0 || q.t.expired < f.ExpirePageTimes) {
+		q.t.expired++
+		return true
+	}
+	life := f.PageLife
+	if life == 0 {
+		life = pageLife
+	}
+	return q.older(c, life) || int64(c.End) > int64(len(q.t.people.log))
+}
+
+func (q *request) deltaExpired(c cursor) bool {
+	f := &q.t.Faults
+	life := f.DeltaLife
+	if life == 0 {
+		life = deltaLife
+	}
+	// A token from beyond the log was made by an earlier life of this tenant, which nobody remembers.
+	return f.RejectDelta || q.older(c, life) || int64(c.Since) > int64(len(q.t.people.log))
+}
+
+func (q *request) older(c cursor, life time.Duration) bool {
+	return q.now.Sub(time.UnixMilli(c.Issued)) > life
+}
+
+// reject refuses an expired delta token in the shape that is set.
+func (q *request) reject(c cursor) answer {
+	const gone = "The sync state generation is not found. The delta token is expired and data must be synchronized again."
+	initial := q.base() + "/v1.0/users/delta?"
+	switch q.t.Faults.Rejection {
+	case Gone:
+		a := q.fail(http.StatusGone, "syncStateNotFound", gone)
+		a.header = http.Header{"Location": {initial + "$deltatoken="}}
+		return a
+	case GoneResync:
+		a := q.fail(http.StatusGone, "resyncRequired", "Resync required. Replace any local items with the server's version.")
+		if c.Select != nil {
+			initial += "$select=" + url.QueryEscape(strings.Join(append(slices.Clone(c.Select), "id"), ","))
+		}
+		a.header = http.Header{"Location": {initial}}
+		return a
+	case GoneNoLocation:
+		return q.fail(http.StatusGone, "SyncStateNotFound", "The sync state generation is not found; generation=149;[highest=157].")
+	case GoneNested:
+		b := appendString([]byte(`{"error":{"code":"badRequest","message":`), gone)
+		b = appendString(append(b, `,"innererror":{"code":"syncStateNotFound","innererror":{"code":"resyncRequired"},"request-id":`...), q.id)
+		return answer{status: http.StatusGone, body: append(b, `}}}`...)}
+	case UnsupportedQuery:
+		return q.fail(http.StatusBadRequest, "Request_UnsupportedQuery", "DeltaLink older than 30 days is not supported.")
+	default:
+		return q.fail(http.StatusBadRequest, "syncStateNotFound", gone)
+	}
+}
+
+// page writes the page at which c stands.
+func (q *request) page(c cursor) answer {
+	d, f := &q.t.people, &q.t.Faults
+	prefer := parsePrefer(q.r.Header.Values("Prefer"))
+	sel := d.choose(c.Select, true)
+	r := row{sel: &sel, since: c.Since, first: c.First, view: max(q.t.visible(q.now), c.End),
+		minimal: prefer.minimal, limited: f.Limited, extras: f.Extras}
+	w := walk{d: d, c: c, rows: r, repeat: f.Repeat, older: f.OlderFirst, size: q.pageSize(prefer, c)}
+	w.candidates()
+
+	b := make([]byte, 0, q.t.pageBytes+q.t.pageBytes/8+4096)
+	b = append(append(b, `{"@odata.context":"`...), q.base()...)
+	b = append(append(b, `/v1.0/$metadata#`...), sel.context()...)
+	b = append(b, `",`...)
+	if f.Extras {
+		b = append(b, `"@microsoft.graph.tips":"Use $select to choose only the properties your app needs.",`...)
+	}
+	b = append(b, `"value":[`...)
+	b = w.fill(b)
+	q.t.pageBytes = len(b)
+	b = append(b, `],`...)
+	b, err := q.appendLink(b, c, &w)
+	if err != nil {
+		return q.fail(http.StatusInternalServerError, "generalException", err.Error())
+	}
+	a := answer{status: http.StatusOK, body: append(b, '}')}
+	var applied []string
+	if prefer.page > 0 {
+		applied = append(applied, "odata.maxpagesize="+itoa(min(prefer.page, maxPage)))
+	}
+	if prefer.minimal {
+		applied = append(applied, "return=minimal")
+	}
+	if applied != nil {
+		a.header = http.Header{"Preference-Applied": {strings.Join(applied, ",")}}
+	}
+	return a
+}
+
+// pageSize is how many rows a page has at most; zero makes an empty page.
+func (q *request) pageSize(prefer preferences, c cursor) int {
+	f := &q.t.Faults
+	if f.EmptyPages > 0 && c.Page%f.EmptyPages == 0 && c.Page > 0 {
+		return 0
+	}
+	size := maxPage
+	if f.PageSize > 0 {
+		size = min(size, f.PageSize)
+	}
+	if prefer.page > 0 {
+		size = min(size, prefer.page)
+	}
+	if f.VaryPages {
+		size = 1 + int(mix(f.Seed+uint64(c.Page)*0x9e3779b97f4a7c15)%uint64(size))
+	}
+	return size
+}
+
+// appendLink ends a page with the link to the next one or, when the round is over, to the next round.
+func (q *request) appendLink(b []byte, from cursor, w *walk) ([]byte, error) {
+	f := &q.t.Faults
+	name, param, to := `"@odata.nextLink":"`, "$skiptoken=", w.c
+	switch {
+	case f.Loop > 0 && from.Page >= f.Loop:
+		if to = from; to.Issued == 0 {
+			to.Issued = q.now.UnixMilli()
+		}
+	case w.done():
+		name, param = `"@odata.deltaLink":"`, "$deltatoken="
+		to = cursor{Since: from.End, Select: from.Select, IDs: from.IDs, Issued: q.now.UnixMilli()}
+	default:
+		to.Page++
+		to.Issued = q.now.UnixMilli()
+	}
+	token, err := encodeCursor(q.t.identity().ID, to, f.TokenPadding)
+	if err != nil {
+		return nil, err
+	}
+	b = append(append(b, name...), or(f.ForeignLinks, q.base())...)
+	b = append(append(b, `/v1.0/users/delta?`...), param...)
+	return append(append(b, token...), '"'), nil
 }

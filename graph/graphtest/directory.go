@@ -15,8 +15,14 @@ type directory struct {
 	objects []object          // in order of creation
 	byID    map[string]uint32 // into objects
 	log     []entry
-	bin     []uint32 // soft-deleted objects in order of deletion; those restored since are skipped
+	bin     []binned // in order of deletion; who was restored since is skipped
 	made    uint64   // how many ids were made up
+}
+
+// binned is an object and the moment at which it was soft-deleted, in Unix nanoseconds.
+type binned struct {
+	object uint32
+	at     int64
 }
 
 // object is one user. A million of them must fit into two gigabytes, so values are kept as JSON in one slice.
@@ -26,7 +32,7 @@ type object struct {
 	created uint32 // position in the log
 	last    uint32 // position of the latest entry
 	state   state
-	deleted int64 // when it was soft-deleted, in Unix seconds
+	deleted int64 // when it was last soft-deleted, in Unix nanoseconds
 }
 
 // state is whether an object is there.
@@ -83,7 +89,11 @@ func (d *directory) number(name string) int {
 // record adds an entry to the log and links it to its object.
 func (d *directory) record(at time.Time, round uint64, i uint32, kind entryKind, old []oldValue) {
 	o := &d.objects[i]
-	d.log = append(d.log, entry{at: at.UnixNano(), round: round, object: i, prev: o.last, kind: kind, old: old})
+	when := at.UnixNano()
+	if n := len(d.log); n > 0 {
+		when = max(when, d.log[n-1].at) // a clock that is set back must not disorder the log
+	}
+	d.log = append(d.log, entry{at: when, round: round, object: i, prev: o.last, kind: kind, old: old})
 	o.last = uint32(len(d.log))
 }
 

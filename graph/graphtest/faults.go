@@ -1,9 +1,6 @@
 package graphtest
 
-import (
-	"net/http"
-	"time"
-)
+import "time"
 
 // Faults are switches, each of which can be set alone or together with any others. All choices that look random follow
 // from Seed, so that equal requests meet equal faults.
@@ -15,7 +12,7 @@ type Faults struct {
 	PageSize int
 	// VaryPages makes the pages of a round differ in size, from one row to the page size.
 	VaryPages bool
-	// EmptyPages makes every nth page of a round empty, with a link to the next.
+	// EmptyPages makes every nth page of a round empty, with a link to the next. One would make a round endless.
 	EmptyPages int
 	// Repeat delivers every nth row of a round again, on the page after.
 	Repeat int
@@ -52,6 +49,9 @@ type Faults struct {
 	// ExpirePage refuses the token of the nth page of a round as expired (the first page has none, so two is the
 	// least), ExpirePageTimes times; zero times means always.
 	ExpirePage, ExpirePageTimes int
+
+	// AccessLife is how long an access token lives; zero means 3599 seconds.
+	AccessLife time.Duration
 
 	// Limited sends objects as to someone who may not see them: id and type, everything else null.
 	Limited bool
@@ -100,82 +100,3 @@ const (
 	Deleted      Kind = "deleted items"
 	Other        Kind = "other"
 )
-
-// Rule makes some requests of one kind fail. Conditions that are zero do not restrict.
-type Rule struct {
-	// On is the kind of request; empty means every request to Graph, but not to the sign-in service.
-	On Kind
-	// Skip lets the first n requests pass; after them every nth of Every fails, the first included.
-	Skip, Every int
-	// Times is how often the rule fires; zero means without end.
-	Times int
-	// Until is the moment by the tenant's clock from which on the rule no longer fires.
-	Until time.Time
-	// Fault is what happens.
-	Fault Fault
-}
-
-// Fault is what goes wrong with one request. The zero Fault is nothing.
-type Fault struct {
-	// Status is the status of the answer instead of the true one; zero keeps the true answer, subject to the other
-	// fields.
-	Status int
-	// Header is added to the answer.
-	Header http.Header
-	// Body is the body of the answer when Status is set.
-	Body string
-	// Apply lets the request take effect before the answer of Status is sent.
-	Apply bool
-	// Reset breaks the connection in the middle of the true answer's body, or, when Status is set, of Body.
-	Reset bool
-	// Truncate sends only the first half of the body, as if it were all.
-	Truncate bool
-	// Delay is how long, in real time, the answer is held back.
-	Delay time.Duration
-}
-
-// Requests count what the tenant was asked. A request that met a fault counts like any other.
-type Requests struct {
-	Discovery, Token, Organization, List, Get, Delta, Deleted, Other int
-	// Total is the sum of all kinds; Throttled are those of them that were answered with 429.
-	Total, Throttled int
-}
-
-// Graph counts the requests to Graph, without those to the sign-in service.
-func (r Requests) Graph() int { return r.Total - r.Discovery - r.Token }
-
-// Requests returns the counts since the tenant was made, or since ResetRequests.
-func (t *Tenant) Requests() Requests {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.requests
-}
-
-// ResetRequests sets all counts to zero.
-func (t *Tenant) ResetRequests() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.requests = Requests{}
-}
-
-func (r *Requests) add(k Kind) {
-	r.Total++
-	switch k {
-	case Discovery:
-		r.Discovery++
-	case Token:
-		r.Token++
-	case Organization:
-		r.Organization++
-	case List:
-		r.List++
-	case Get:
-		r.Get++
-	case Delta:
-		r.Delta++
-	case Deleted:
-		r.Deleted++
-	default:
-		r.Other++
-	}
-}

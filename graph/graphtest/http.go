@@ -34,19 +34,29 @@ type answer struct {
 
 // ServeHTTP answers for the sign-in service (/{tenant}/...) and for Graph (/v1.0/...).
 func (t *Tenant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	var fault Fault
 	t.mu.Lock()
 	hook := t.Hook
 	t.mu.Unlock()
+	var fault Fault
 	if hook != nil {
 		fault = hook(r)
 	}
 	q := &request{t: t, r: r, path: split(r.URL.Path)}
 	q.kind = kindOf(q.path)
-	body, err := readBody(r)
-	q.body = body
-	a := t.answer(q, fault, err)
-	q.send(w, a)
+	var broken error
+	if q.body, broken = readBody(r); broken == nil {
+		q.query, broken = url.ParseQuery(r.URL.RawQuery)
+	}
+	a, fault := t.answer(q, fault, broken)
+	if fault.Delay > 0 {
+		timer := time.NewTimer(fault.Delay)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-r.Context().Done():
+		}
+	}
+	q.send(w, a, fault)
 }
 
 func split(path string) []string {
@@ -73,21 +83,27 @@ func readBody(r *http.Request) ([]byte, error) {
 	return b, nil
 }
 
-func (t *Tenant) answer(q *request, fault Fault, bodyErr error) answer {
+// answer counts a request, decides what goes wrong with it, and makes the answer. The hook's fault comes before rules.
+func (t *Tenant) answer(q *request, fault Fault, broken error) (answer, Fault) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.requests.add(q.kind)
 	q.now = t.now()
 	q.id = guid(t.identity().ID, "request", strconv.Itoa(t.requests.Total))
 	t.sweep()
+	if rule := t.matching(q.kind, q.now); fault.isZero() {
+		fault = rule
+	}
 	var a answer
-	query, err := url.ParseQuery(q.r.URL.RawQuery)
-	switch {
-	case err != nil || bodyErr != nil:
-		a = q.fail(http.StatusBadRequest, "BadRequest", "The request is malformed.")
-	default:
-		q.query = query
-		a = q.serve()
+	if fault.Status == 0 || fault.Apply {
+		switch {
+		case broken != nil && q.kind == Token:
+			a = q.refuseSignIn(900144, "the request's body")
+		case broken != nil:
+			a = q.fail(http.StatusBadRequest, "BadRequest", "The request is malformed: "+broken.Error())
+		default:
+			a = q.serve()
+		}
 	}
 	if fault.Status != 0 {
 		a = answer{status: fault.Status, body: []byte(fault.Body)}
@@ -95,12 +111,15 @@ func (t *Tenant) answer(q *request, fault Fault, bodyErr error) answer {
 	if a.status == http.StatusTooManyRequests {
 		t.requests.Throttled++
 	}
-	return a
+	return a, fault
 }
 
 // kindOf sorts a request by its path.
 func kindOf(path []string) Kind {
-	if len(path) >= 2 && path[0] != "v1.0" {
+	if len(path) < 2 {
+		return Other
+	}
+	if path[0] != "v1.0" {
 		switch strings.Join(path[1:], "/") {
 		case "v2.0/.well-known/openid-configuration":
 			return Discovery
@@ -109,24 +128,25 @@ func kindOf(path []string) Kind {
 		}
 		return Other
 	}
-	switch {
-	case len(path) == 2 && path[1] == "organization":
+	switch n := len(path); {
+	case n == 2 && path[1] == "organization":
 		return Organization
-	case len(path) == 2 && path[1] == "users":
+	case n == 2 && path[1] == "users":
 		return List
-	case len(path) == 3 && path[1] == "users" && isDelta(path[2]):
+	case n == 3 && path[1] == "users" && isDelta(path[2]):
 		return Delta
-	case len(path) == 3 && path[1] == "users":
+	case n == 3 && path[1] == "users",
+		n == 4 && path[1] == "users" && path[3] == managerProperty,
+		n == 2 && strings.HasPrefix(path[1], "users('") && strings.HasSuffix(path[1], "')"):
 		return Get
-	case len(path) == 2 && strings.HasPrefix(path[1], "users('") && strings.HasSuffix(path[1], "')"):
-		return Get
-	case len(path) == 4 && path[1] == "directory" && path[2] == "deletedItems":
+	case n == 4 && path[1] == "directory" && path[2] == "deletedItems":
 		return Deleted
 	default:
 		return Other
 	}
 }
 
+// isDelta tells the spellings of the function: the Graph SDK for Go, for one, sends the parentheses.
 func isDelta(segment string) bool {
 	switch strings.TrimSuffix(segment, "()") {
 	case "delta", "microsoft.graph.delta":
@@ -136,68 +156,96 @@ func isDelta(segment string) bool {
 }
 
 func (q *request) serve() answer {
-	switch q.kind {
-	case Discovery:
+	switch {
+	case q.kind == Discovery:
 		return q.discovery()
-	case Token:
+	case q.kind == Token:
 		return q.token()
+	case len(q.path) == 0 || q.path[0] != "v1.0":
+		return q.fail(http.StatusNotFound, "ResourceNotFound", "Invalid version: the simulated tenant knows v1.0 only.")
 	}
 	if a, ok := q.authorize(); !ok {
 		return a
 	}
-	if q.r.Method != http.MethodGet {
+	if q.kind != Other && q.r.Method != http.MethodGet {
 		return q.fail(http.StatusMethodNotAllowed, "Request_BadRequest", "Specified HTTP method is not allowed for the request target.")
 	}
 	switch q.kind {
 	case Delta:
-		return q.delta()
+		return q.permitted(userRoles, q.delta)
 	case Organization:
-		return q.organization()
+		return q.permitted(organizationRoles, q.organization)
+	case List:
+		return q.permitted(userRoles, q.list)
+	case Get:
+		return q.permitted(userRoles, q.get)
+	case Deleted:
+		return q.permitted(userRoles, q.deleted)
 	default:
-		return q.fail(http.StatusNotFound, "ResourceNotFound", "Resource not found for the segment '"+strings.Join(q.path, "/")+"'.")
+		return q.fail(http.StatusBadRequest, "BadRequest", "Resource not found for the segment '"+q.path[len(q.path)-1]+"'.")
 	}
 }
 
 // base is the scheme and host under which the request came in.
 func (q *request) base() string {
-	scheme := "https"
 	if q.r.TLS == nil {
-		scheme = "http"
+		return "http://" + q.r.Host
 	}
-	return scheme + "://" + q.r.Host
+	return "https://" + q.r.Host
 }
 
-// fail makes Graph's error answer.
+// fail makes Graph's error answer: innerError is spelled so on the wire, and its date has no zone.
 func (q *request) fail(status int, code, message string) answer {
-	b := append([]byte(`{"error":{"code":`), mustString(code)...)
+	b := appendString([]byte(`{"error":{"code":`), code)
 	if !q.t.Faults.NoMessage {
 		b = appendString(append(b, `,"message":`...), message)
 	}
 	b = append(b, `,"innerError":{"date":"`...)
-	b = q.now.UTC().AppendFormat(b, "2006-01-02T15:04:05") // without a zone, as the service sends it
+	b = q.now.UTC().AppendFormat(b, "2006-01-02T15:04:05")
 	b = appendString(append(b, `","request-id":`...), q.id)
 	b = appendString(append(b, `,"client-request-id":`...), q.clientID())
-	b = append(b, `}}}`...)
-	return answer{status: status, body: b}
+	return answer{status: status, body: append(b, `}}}`...)}
 }
 
-func mustString(s string) []byte { return appendString(nil, s) }
+// clientID is the request's id as the client gave it, or the server's own when it gave none.
+func (q *request) clientID() string { return or(q.r.Header.Get("client-request-id"), q.id) }
 
-// clientID is the request's id as the client numbers it, or the server's own when it sent none.
-func (q *request) clientID() string {
-	return or(q.r.Header.Get("client-request-id"), q.id)
-}
+const (
+	graphType  = "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8"
+	diagnostic = `{"ServerInfo":{"DataCenter":"West Europe","Slice":"E","Ring":"5","ScaleUnit":"003","RoleInstance":"AM4PEPF0001A2B3"}}`
+)
 
-const jsonType = "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8"
-
-func (q *request) send(w http.ResponseWriter, a answer) {
+// send writes the answer with the headers that every answer has, and breaks it if the fault says so.
+func (q *request) send(w http.ResponseWriter, a answer, fault Fault) {
 	h := w.Header()
 	h.Set("Date", q.now.UTC().Format(http.TimeFormat))
-	h.Set("request-id", q.id)
-	h.Set("client-request-id", q.clientID())
-	h.Set("Content-Type", jsonType)
+	if q.kind == Discovery || q.kind == Token {
+		h.Set("Content-Type", "application/json; charset=utf-8")
+		h.Set("x-ms-request-id", q.id)
+	} else {
+		h.Set("Content-Type", graphType)
+		h.Set("OData-Version", "4.0")
+		h.Set("request-id", q.id)
+		h.Set("client-request-id", q.clientID())
+		h.Set("x-ms-ags-diagnostic", diagnostic)
+		h.Set("x-ms-resource-unit", "1")
+	}
 	maps.Copy(h, a.header)
+	for name, values := range fault.Header {
+		h[http.CanonicalHeaderKey(name)] = values
+	}
+	if fault.Truncate {
+		a.body = a.body[:len(a.body)/2]
+	}
 	h.Set("Content-Length", strconv.Itoa(len(a.body)))
+	if fault.Reset {
+		// One byte at least is promised and kept back, so that the client cannot take what came for the whole.
+		h.Set("Content-Length", strconv.Itoa(len(a.body)+1))
+		w.WriteHeader(a.status)
+		_, _ = w.Write(a.body[:len(a.body)/2])
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}
 	w.WriteHeader(a.status)
 	_, _ = w.Write(a.body) // the client may have hung up, which is its own affair
 }

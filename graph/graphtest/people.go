@@ -133,9 +133,9 @@ func (t *Tenant) Delete(id string) {
 func (t *Tenant) delete(i uint32) {
 	now := t.now()
 	o := &t.people.objects[i]
-	o.state, o.deleted = softDeleted, now.Unix()
+	o.state, o.deleted = softDeleted, now.UnixNano()
 	t.people.record(now, t.round, i, deleted, nil)
-	t.people.bin = append(t.people.bin, i)
+	t.people.bin = append(t.people.bin, binned{i, o.deleted})
 }
 
 // Purge deletes a user for good; one who is present is soft-deleted first. It panics on a user who is neither.
@@ -166,21 +166,20 @@ const retention = 30 * 24 * time.Hour
 
 // sweep deletes for good whoever was soft-deleted too long ago.
 func (t *Tenant) sweep() {
-	now := t.now()
-	limit := now.Add(-retention).Unix()
-	bin := t.people.bin
-	for len(bin) > 0 {
-		o := &t.people.objects[bin[0]]
-		if o.state == softDeleted {
-			if o.deleted > limit {
-				break
-			}
-			o.state = hardDeleted
-			t.people.record(now, t.round, bin[0], purged, nil)
-		}
-		bin = bin[1:]
+	if len(t.people.bin) == 0 {
+		return
 	}
-	t.people.bin = bin
+	now := t.now()
+	limit := now.Add(-retention).UnixNano()
+	for len(t.people.bin) > 0 && t.people.bin[0].at <= limit {
+		b := t.people.bin[0]
+		t.people.bin = t.people.bin[1:]
+		// Whoever was restored meanwhile, and perhaps deleted again, is none of this entry's business.
+		if o := &t.people.objects[b.object]; o.state == softDeleted && o.deleted == b.at {
+			o.state = hardDeleted
+			t.people.record(now, t.round, b.object, purged, nil)
+		}
+	}
 }
 
 // SetManager makes managerID the manager of the present user id; an empty managerID leaves them without.

@@ -48,9 +48,11 @@ type Tenant struct {
 	mu       sync.Mutex
 	people   directory
 	requests Requests
-	fired    map[int]int // how often each rule of Faults.Rules has matched, and has fired
+	rules    []ruleCount // of Faults.Rules
 	round    uint64      // delta rounds begun
 	expired  int         // page tokens refused because of Faults.ExpirePage
+	// pageBytes is how long the last page was, a hint for the next.
+	pageBytes int
 }
 
 // Set runs change with the tenant locked, so that its exported fields can be changed while it is served. Change must
@@ -65,7 +67,7 @@ func (t *Tenant) Set(change func(t *Tenant)) {
 func (t *Tenant) SetFaults(f Faults) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.Faults, t.fired, t.expired = f, nil, 0
+	t.Faults, t.rules, t.expired = f, nil, 0
 }
 
 // Identity returns the tenant's id, name and domain and the application's id and secret, with defaults applied.

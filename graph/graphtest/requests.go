@@ -1,0 +1,47 @@
+package graphtest
+
+// Requests count what the tenant was asked. A request that met a fault counts like any other.
+type Requests struct {
+	Discovery, Token, Organization, List, Get, Delta, Deleted, Other int
+	// Total is the sum of all kinds; Throttled are those of them that were answered with 429.
+	Total, Throttled int
+}
+
+// Graph counts the requests to Graph, without those to the sign-in service.
+func (r Requests) Graph() int { return r.Total - r.Discovery - r.Token }
+
+// Requests returns the counts since the tenant was made, or since ResetRequests.
+func (t *Tenant) Requests() Requests {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.requests
+}
+
+// ResetRequests sets all counts to zero.
+func (t *Tenant) ResetRequests() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.requests = Requests{}
+}
+
+func (r *Requests) add(k Kind) {
+	r.Total++
+	switch k {
+	case Discovery:
+		r.Discovery++
+	case Token:
+		r.Token++
+	case Organization:
+		r.Organization++
+	case List:
+		r.List++
+	case Get:
+		r.Get++
+	case Delta:
+		r.Delta++
+	case Deleted:
+		r.Deleted++
+	default:
+		r.Other++
+	}
+}

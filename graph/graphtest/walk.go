@@ -1,0 +1,190 @@
+package graphtest
+
+import (
+	"slices"
+	"sort"
+	"strconv"
+)
+
+// walk fills one page with the candidates of a round. The candidates of a first round are all objects made before it
+// began, those of any other the entries of the log since the last one; either way a row shows its object as it is when
+// the page is made, so that there is no snapshot, just as in the service.
+type walk struct {
+	d    *directory
+	c    cursor // moves on as the page fills
+	rows row
+	size int
+	// repeat makes every so manieth candidate come again on the next page, older shows it before its last change at
+	// the first time.
+	repeat int
+	older  bool
+
+	objects uint32   // candidates that are objects or entries
+	total   uint32   // those and the strangers
+	chosen  []uint32 // the objects of a filter, in order of creation
+	again   []uint32 // to be repeated on the next page
+}
+
+// candidates counts them.
+func (w *walk) candidates() {
+	d := w.d
+	switch {
+	case w.c.IDs != nil:
+		for _, id := range w.c.IDs {
+			if i, ok := d.byID[id]; ok && d.objects[i].created <= w.c.End {
+				w.chosen = append(w.chosen, i)
+			}
+		}
+		slices.Sort(w.chosen)
+		w.objects = uint32(len(w.chosen))
+		if !w.c.First {
+			w.objects = w.c.End - w.c.Since
+		}
+	case w.c.First:
+		w.objects = uint32(sort.Search(len(d.objects), func(i int) bool { return d.objects[i].created > w.c.End }))
+	default:
+		w.objects = w.c.End - w.c.Since
+	}
+	w.total = w.objects + w.c.Strangers
+	w.c.Pos = min(w.c.Pos, w.total)
+}
+
+func (w *walk) done() bool { return w.c.Pos >= w.total && len(w.again) == 0 && w.size > 0 }
+
+// fill appends the rows of the page. Repeated rows come first and are never repeated again.
+func (w *walk) fill(b []byte) []byte {
+	if w.size == 0 {
+		w.again = w.c.Again
+		return b
+	}
+	n := 0
+	add := func(out []byte, ok bool) {
+		if ok {
+			b, n = append(out, ','), n+1
+		}
+	}
+	for _, i := range w.c.Again {
+		if n == w.size {
+			w.again = append(w.again, i)
+			continue
+		}
+		add(w.d.appendObject(b, &w.d.objects[i], &w.rows))
+	}
+	for ; w.c.Pos < w.total && n < w.size; w.c.Pos++ {
+		i, stranger, ok := w.candidate(w.shuffled(w.c.Pos))
+		switch {
+		case !ok:
+		case stranger:
+			add(appendTombstone(b, guid("stranger", strconv.Itoa(int(i))), i%2 == 0, w.rows.extras), true)
+		case w.repeat > 0 && int(w.c.Pos+1)%w.repeat == 0:
+			r := w.rows
+			if w.older {
+				r.view = w.before(&w.d.objects[i])
+			}
+			add(w.d.appendObject(b, &w.d.objects[i], &r))
+			w.again = append(w.again, i)
+		default:
+			add(w.d.appendObject(b, &w.d.objects[i], &w.rows))
+		}
+	}
+	w.c.Again = w.again
+	if n > 0 {
+		b = b[:len(b)-1] // the comma after the last row
+	}
+	return b
+}
+
+// shuffled maps the positions of a round onto themselves: p to a*p+c modulo their number, where a has no factor in
+// common with it, so that each comes exactly once.
+func (w *walk) shuffled(p uint32) uint32 {
+	if w.c.Order == 0 || w.total < 2 {
+		return p
+	}
+	n := uint64(w.total)
+	a := w.c.Order%n | 1
+	for gcd(a, n) != 1 {
+		a += 2
+	}
+	return uint32((a%n*uint64(p) + w.c.Order>>32) % n)
+}
+
+func gcd(a, b uint64) uint64 {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}
+
+// candidate returns the object at position p, or the number of a stranger, or that there is nothing to tell there.
+// Half of the strangers come before the objects and half after.
+func (w *walk) candidate(p uint32) (i uint32, stranger, ok bool) {
+	front := (w.c.Strangers + 1) / 2
+	switch {
+	case p < front:
+		return p, true, true
+	case p-front >= w.objects:
+		return p - w.objects, true, true
+	}
+	p -= front
+	if !w.c.First {
+		return w.entry(w.c.Since + p + 1)
+	}
+	if w.chosen != nil || w.c.IDs != nil {
+		return w.chosen[p], false, true
+	}
+	return p, false, true
+}
+
+// entry returns the object of the entry at position p if that is its last one in the round that anybody asked for.
+func (w *walk) entry(p uint32) (i uint32, stranger, ok bool) {
+	d := w.d
+	i = d.log[p-1].object
+	if w.c.IDs != nil && !slices.Contains(w.chosen, i) {
+		return 0, false, false
+	}
+	for last := d.objects[i].last; last >= p; last = d.log[last-1].prev {
+		if last <= w.c.End && w.relevant(&d.log[last-1]) {
+			return i, false, last == p
+		}
+	}
+	return 0, false, false
+}
+
+// relevant tells whether an entry surfaces its object: a change does only when it touches what was selected.
+func (w *walk) relevant(e *entry) bool {
+	if e.kind != changed {
+		return true
+	}
+	for _, old := range e.old {
+		if w.rows.sel.wants(w.d, old.prop) {
+			return true
+		}
+	}
+	return false
+}
+
+// before is the position of the log just before the object's last visible change, or the present one if it never
+// changed.
+func (w *walk) before(o *object) uint32 {
+	for p := o.last; p > 0; p = w.d.log[p-1].prev {
+		if p > w.rows.view {
+			continue
+		}
+		if w.d.log[p-1].kind == changed {
+			return p - 1
+		}
+		break
+	}
+	return w.rows.view
+}
+
+// mix scrambles a number (the finalizer of splitmix64).
+func mix(x uint64) uint64 {
+	x ^= x >> 30
+	x *= 0xbf58476d1ce4e5b9
+	x ^= x >> 27
+	x *= 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
