@@ -276,3 +276,8 @@ func (c *Client) clockSkew() time.Duration { return time.Duration(c.skew.Load())
 func (c *Client) pathParameters() map[string]string {
 	return map[string]string{"baseurl": c.cfg.BaseURL}
 }
+
+// Close lets go of idle connections. The Client can be used again afterwards.
+func (c *Client) Close() {
+	(&http.Client{Transport: c.cfg.Transport}).CloseIdleConnections()
+}

@@ -15,25 +15,20 @@ import (
 // decoder turns answers into records. The attributes of a page's records share the page's memory and one slice, so that
 // a person costs no allocation of their own but the id. It is for one goroutine.
 type decoder struct {
-	// names holds each attribute's name once, however many people have the attribute.
-	names map[string]string
-	// slots is how many attributes the last page had, which is a good guess for the next.
-	slots int
+	names *names
+	// slots and rowsHint are how many attributes and rows the last page had, which is a good guess for the next.
+	slots, rowsHint int
 }
 
-func newDecoder() *decoder { return &decoder{names: make(map[string]string, 32)} }
-
-// maxNames bounds what an answer with made-up names can leave in memory.
-const maxNames = 4096
+func newDecoder() *decoder { return &decoder{names: newNames()} }
 
 const (
-	managerName     = "manager"
-	managerDelta    = "manager@delta"
-	principalName   = "userPrincipalName"
-	removedName     = "@removed"
-	nextLinkName    = "@odata.nextLink"
-	deltaLinkName   = "@odata.deltaLink"
-	nestedRowsLimit = 1 << 20
+	managerName   = "manager"
+	managerDelta  = "manager@delta"
+	principalName = "userPrincipalName"
+	removedName   = "@removed"
+	nextLinkName  = "@odata.nextLink"
+	deltaLinkName = "@odata.deltaLink"
 )
 
 // errLimited is what Graph does in place of an error when an application may know that users exist, but not who they
@@ -49,49 +44,69 @@ type deltaPage struct {
 
 // page decodes a page of a delta round. It must have rows and exactly one link.
 func (d *decoder) page(body []byte) (deltaPage, error) {
-	doc, err := d.document(body)
-	if err != nil {
-		return deltaPage{}, err
-	}
-	env, err := open(doc)
-	if err != nil {
-		return deltaPage{}, err
-	}
+	env, err := d.envelope(body)
 	switch {
+	case err != nil:
+		return deltaPage{}, err
 	case env.next == "" && env.delta == "":
 		return deltaPage{}, errors.New("the page has neither @odata.nextLink nor @odata.deltaLink, so it is not known how to go on")
 	case env.next != "" && env.delta != "":
 		return deltaPage{}, errors.New("the page has both @odata.nextLink and @odata.deltaLink, so it is not known whether the round is complete")
 	}
-	records, err := d.list(env.value)
-	return deltaPage{records: records, link: env.next + env.delta, complete: env.delta != ""}, err
+	return deltaPage{records: env.rows, link: env.next + env.delta, complete: env.delta != ""}, nil
 }
 
-// envelope is what stands around the rows of an answer.
+// rows decodes an answer that is a plain collection.
+func (d *decoder) rows(body []byte) ([]dirsync.Record, error) {
+	env, err := d.envelope(body)
+	return env.rows, err
+}
+
+// user decodes an answer that is one user.
+func (d *decoder) user(body []byte) (dirsync.Record, error) {
+	doc, err := document(body)
+	if err != nil {
+		return dirsync.Record{}, err
+	}
+	r, _, err := d.row(&scan{b: doc}, nil)
+	return r, err
+}
+
+// envelope is what an answer with rows holds.
 type envelope struct {
-	value       []byte
+	rows        []dirsync.Record
 	next, delta string
 }
 
-func open(doc []byte) (envelope, error) {
-	var (
-		env envelope
-		err error
-	)
-	for name, raw := range members(doc) {
-		switch name {
+// envelope decodes an answer with rows. Of members that come twice the last counts, as for encoding/json.
+func (d *decoder) envelope(body []byte) (envelope, error) {
+	var env envelope
+	doc, err := document(body)
+	if err != nil {
+		return env, err
+	}
+	s := &scan{b: doc}
+	for s.enter(); s.more(); {
+		switch name := unquote(s.name()); name {
 		case "value":
-			env.value = raw
+			env.rows, err = nil, nil
+			if s.peek() != '[' {
+				s.value()
+				continue
+			}
+			env.rows, err = d.list(s)
 		case nextLinkName:
-			env.next, err = link(name, raw)
+			env.next, err = link(name, s.value())
 		case deltaLinkName:
-			env.delta, err = link(name, raw)
+			env.delta, err = link(name, s.value())
+		default:
+			s.value()
 		}
 		if err != nil {
 			return envelope{}, err
 		}
 	}
-	if env.value == nil || env.value[0] != '[' {
+	if env.rows == nil {
 		return envelope{}, errors.New(`the answer has no list of users: "value" is missing or no array`)
 	}
 	return env, nil
@@ -105,33 +120,9 @@ func link(name string, raw []byte) (string, error) {
 	return s, nil
 }
 
-// rows decodes an answer that is a plain collection.
-func (d *decoder) rows(body []byte) ([]dirsync.Record, error) {
-	doc, err := d.document(body)
-	if err != nil {
-		return nil, err
-	}
-	env, err := open(doc)
-	if err != nil {
-		return nil, err
-	}
-	return d.list(env.value)
-}
-
-// user decodes an answer that is one user.
-func (d *decoder) user(body []byte) (dirsync.Record, error) {
-	doc, err := d.document(body)
-	if err != nil {
-		return dirsync.Record{}, err
-	}
-	attrs := make([]dirsync.Attribute, 0, 32)
-	r, _, err := d.row(doc, attrs)
-	return r, err
-}
-
 // document checks that body is one JSON object, and returns it in memory of its own meaning: valid UTF-8 throughout,
 // as encoding/json would read it, and without outer white space.
-func (d *decoder) document(body []byte) ([]byte, error) {
+func document(body []byte) ([]byte, error) {
 	if !json.Valid(body) {
 		return nil, notJSON(body)
 	}
@@ -162,68 +153,74 @@ func notJSON(body []byte) error {
 	return errors.New("the answer is broken JSON")
 }
 
-// list decodes the rows of an array.
-func (d *decoder) list(value []byte) ([]dirsync.Record, error) {
-	attrs := make([]dirsync.Attribute, 0, max(64, min(d.slots+d.slots/8, nestedRowsLimit)))
-	records := make([]dirsync.Record, 0, 200)
-	n := 0
-	for raw := range elements(value) {
-		n++
-		if raw[0] != '{' {
+// list decodes the rows of the array that comes next. Its result is never nil without an error.
+func (d *decoder) list(s *scan) ([]dirsync.Record, error) {
+	attrs := make([]dirsync.Attribute, 0, max(64, d.slots+d.slots/8))
+	records := make([]dirsync.Record, 0, max(16, d.rowsHint))
+	for s.enter(); s.more(); {
+		n := len(records) + 1
+		if s.peek() != '{' {
 			return nil, fmt.Errorf("row %d is no object", n)
 		}
-		r, rest, err := d.row(raw, attrs)
+		r, rest, err := d.row(s, attrs)
 		if err != nil {
 			return nil, fmt.Errorf("row %d: %w", n, err)
 		}
 		records, attrs = append(records, r), rest
 	}
-	d.slots = len(attrs)
+	d.slots, d.rowsHint = min(len(attrs), maxHint), min(len(records), maxHint)
 	return records, nil
 }
 
-// row decodes one user. Their attributes are appended to attrs, and the record has the part of it that is theirs.
-func (d *decoder) row(obj []byte, attrs []dirsync.Attribute) (dirsync.Record, []dirsync.Attribute, error) {
+// maxHint bounds what one large answer makes the next one reserve.
+const maxHint = 1 << 14
+
+// row decodes the user that comes next. Their attributes are appended to attrs, and the record has the part of it that
+// is theirs.
+func (d *decoder) row(s *scan, attrs []dirsync.Attribute) (dirsync.Record, []dirsync.Attribute, error) {
 	var (
 		r       dirsync.Record
-		first   = len(attrs)
+		room    [32]dirsync.Attribute // on the stack, where sorting costs no write barriers
+		own     = room[:0]
 		removed []byte
 		limited bool
 	)
-	for name, raw := range d.members(obj) {
+	for s.enter(); s.more(); {
+		name := d.names.decode(s.name())
+		raw := s.value()
 		switch {
 		case name == "id":
 			if raw[0] != '"' {
 				return r, attrs, errors.New("the id is no text")
 			}
-			r.ID = dirsync.ID(strings.ToLower(decodeName(raw)))
+			r.ID = dirsync.ID(strings.ToLower(unquote(raw)))
 		case name == removedName:
 			removed = raw
 		case name == managerName || name == managerDelta:
 			if v, said := reportsTo(raw); said {
-				attrs = append(attrs, dirsync.Attribute{Name: managerName, Raw: v})
+				own = append(own, dirsync.Attribute{Name: managerName, Raw: v})
 			}
 		case strings.IndexByte(name, '@') >= 0: // an annotation says something about data and is none
 		default:
 			if name == principalName {
 				limited = string(raw) == "null"
 			}
-			attrs = append(attrs, dirsync.Attribute{Name: name, Raw: raw})
+			own = append(own, dirsync.Attribute{Name: name, Raw: raw})
 		}
 	}
-	if r.ID == "" {
+	switch {
+	case r.ID == "":
 		return r, attrs, errors.New("the user has no id")
-	}
-	if removed != nil {
+	case removed != nil:
 		r.Gone = removal(removed)
-		return r, attrs[:first], nil
-	}
-	if limited {
+		return r, attrs, nil
+	case limited:
 		return r, attrs, fmt.Errorf("user %s: %w", r.ID, errLimited)
 	}
-	last := first + len(order(attrs[first:]))
-	r.Attrs = dirsync.Attributes(attrs[first:last:last])
-	return r, attrs[:last], nil
+	first := len(attrs)
+	attrs = append(attrs, order(own)...)
+	r.Attrs = dirsync.Attributes(attrs[first:len(attrs):len(attrs)])
+	return r, attrs, nil
 }
 
 // removal reads the reason of @removed. "changed" means that the user was deleted and can be restored, "deleted" that

@@ -3,31 +3,117 @@ package graph
 import (
 	"bytes"
 	"encoding/json"
-	"iter"
 )
 
-// The functions of this file walk over JSON that json.Valid has accepted. They find where values begin and end, and
-// check nothing a second time.
-
-// members yields the members of a JSON object in their order, duplicates included. Values are cut out of obj, compact.
-func members(obj []byte) iter.Seq2[string, []byte] { return walk(obj, decodeName) }
-
-// members is like the function, with names that are kept for the next time.
-func (d *decoder) members(obj []byte) iter.Seq2[string, []byte] { return walk(obj, d.name) }
-
-// name decodes a quoted name and returns the one copy of it.
-func (d *decoder) name(quoted []byte) string {
-	if s, ok := d.names[string(quoted)]; ok {
-		return s
-	}
-	s := decodeName(quoted)
-	if len(d.names) < maxNames {
-		d.names[string(quoted)] = s
-	}
-	return s
+// scan walks once over JSON that json.Valid has accepted. It finds where values begin and end, and checks nothing a
+// second time.
+//
+//	for s.enter(); s.more(); { name := s.name(); raw := s.value() }	// an object
+//	for s.enter(); s.more(); { raw := s.value() }			// an array
+type scan struct {
+	b []byte
+	i int
 }
 
-func decodeName(quoted []byte) string {
+// peek returns the first byte of the value or name that comes next.
+func (s *scan) peek() byte {
+	for s.b[s.i] <= ' ' {
+		s.i++
+	}
+	return s.b[s.i]
+}
+
+// enter steps into the object or array that comes next.
+func (s *scan) enter() {
+	s.peek()
+	s.i++
+}
+
+// more tells whether the object or array has something more, and steps out of it when it has not.
+func (s *scan) more() bool {
+	switch s.peek() {
+	case '}', ']':
+		s.i++
+		return false
+	case ',':
+		s.i++
+		s.peek()
+	}
+	return true
+}
+
+// name returns a member's name, in its quotes, and steps behind the colon.
+func (s *scan) name() []byte {
+	start := s.i
+	s.text()
+	quoted := s.b[start:s.i]
+	s.peek()
+	s.i++
+	return quoted
+}
+
+// value returns the value that comes next, compact, and without room to grow into its neighbour.
+func (s *scan) value() []byte {
+	c := s.peek()
+	start := s.i
+	switch c {
+	case '"':
+		s.text()
+	case '{', '[':
+		if s.skip() {
+			var b bytes.Buffer
+			if json.Compact(&b, s.b[start:s.i]) == nil {
+				return b.Bytes()
+			}
+		}
+	default:
+		for c := s.b[s.i]; c > ' ' && c != ',' && c != '}' && c != ']'; c = s.b[s.i] {
+			s.i++
+		}
+	}
+	return s.b[start:s.i:s.i]
+}
+
+// text steps behind the text that begins here.
+func (s *scan) text() {
+	i := s.i
+	for {
+		i += 1 + bytes.IndexByte(s.b[i+1:], '"')
+		slashes := 0
+		for s.b[i-1-slashes] == '\\' {
+			slashes++
+		}
+		if slashes%2 == 0 {
+			s.i = i + 1
+			return
+		}
+	}
+}
+
+// skip steps behind the object or array that begins here, and tells whether there is white space inside of it.
+func (s *scan) skip() (spaced bool) {
+	depth := 0
+	for {
+		switch c := s.b[s.i]; {
+		case c == '"':
+			s.text()
+			continue
+		case c == '{' || c == '[':
+			depth++
+		case c == '}' || c == ']':
+			if depth--; depth == 0 {
+				s.i++
+				return spaced
+			}
+		case c <= ' ':
+			spaced = true
+		}
+		s.i++
+	}
+}
+
+// unquote decodes a JSON text.
+func unquote(quoted []byte) string {
 	if bytes.IndexByte(quoted, '\\') < 0 {
 		return string(quoted[1 : len(quoted)-1])
 	}
@@ -37,100 +123,42 @@ func decodeName(quoted []byte) string {
 	return s
 }
 
-func walk(obj []byte, name func([]byte) string) iter.Seq2[string, []byte] {
-	return func(yield func(string, []byte) bool) {
-		i := space(obj, 1)
-		for obj[i] != '}' {
-			end := text(obj, i)
-			key := obj[i:end]
-			i = space(obj, space(obj, end)+1) // past the colon
-			end, spaced := value(obj, i)
-			if !yield(name(key), cut(obj[i:end], spaced)) {
-				return
-			}
-			if i = space(obj, end); obj[i] == ',' {
-				i = space(obj, i+1)
-			}
-		}
-	}
+// names keeps each attribute's name once, however many people have the attribute, and finds it fast: rows tend to have
+// the same names in the same order.
+type names struct {
+	numbers map[string]int
+	known   []knownName
+	last    int // the name before
 }
 
-// elements yields the elements of a JSON array in their order.
-func elements(list []byte) iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		i := space(list, 1)
-		for list[i] != ']' {
-			end, _ := value(list, i)
-			if !yield(list[i:end]) {
-				return
-			}
-			if i = space(list, end); list[i] == ',' {
-				i = space(list, i+1)
-			}
-		}
-	}
+type knownName struct {
+	quoted, name string
+	then         int // the name that came after it last time
 }
 
-// cut returns a value without room to grow into its neighbour, and without inner white space.
-func cut(raw []byte, spaced bool) []byte {
-	if spaced {
-		var b bytes.Buffer
-		if json.Compact(&b, raw) == nil {
-			return b.Bytes()
-		}
-	}
-	return raw[:len(raw):len(raw)]
+// maxNames bounds what an answer with made-up names can leave in memory.
+const maxNames = 4096
+
+func newNames() *names {
+	return &names{numbers: make(map[string]int, 32), known: make([]knownName, 1, 32)}
 }
 
-// space returns the first position from i on that is no white space.
-func space(b []byte, i int) int {
-	for b[i] <= ' ' {
-		i++
+// decode returns the one copy of a quoted name.
+func (n *names) decode(quoted []byte) string {
+	if guess := n.known[n.last].then; n.known[guess].quoted == string(quoted) {
+		n.last = guess
+		return n.known[guess].name
 	}
-	return i
-}
-
-// text returns the position after the text that begins at i.
-func text(b []byte, i int) int {
-	for {
-		i += 1 + bytes.IndexByte(b[i+1:], '"')
-		slashes := 0
-		for b[i-1-slashes] == '\\' {
-			slashes++
+	number, ok := n.numbers[string(quoted)]
+	if !ok {
+		name := unquote(quoted)
+		if len(n.known) >= maxNames {
+			return name
 		}
-		if slashes%2 == 0 {
-			return i + 1
-		}
+		number = len(n.known)
+		n.known = append(n.known, knownName{quoted: string(quoted), name: name})
+		n.numbers[string(quoted)] = number
 	}
-}
-
-// value returns the position after the value that begins at i, and whether there is white space inside of it.
-func value(b []byte, i int) (end int, spaced bool) {
-	switch b[i] {
-	case '"':
-		return text(b, i), false
-	case '{', '[':
-	default:
-		for b[i] > ' ' && b[i] != ',' && b[i] != '}' && b[i] != ']' {
-			i++
-		}
-		return i, false
-	}
-	depth := 0
-	for {
-		switch c := b[i]; {
-		case c == '"':
-			i = text(b, i)
-			continue
-		case c == '{' || c == '[':
-			depth++
-		case c == '}' || c == ']':
-			if depth--; depth == 0 {
-				return i + 1, spaced
-			}
-		case c <= ' ':
-			spaced = true
-		}
-		i++
-	}
+	n.known[n.last].then, n.last = number, number
+	return n.known[number].name
 }
