@@ -1,5 +1,7 @@
 package dirsync
 
+import "fmt"
+
 // ChangeKind is what a change does to one account. The kinds are numbered in the order in which a plan applies them:
 // leavers, then movers, then joiners, so that names and addresses are free before somebody else needs them.
 type ChangeKind uint8
@@ -38,6 +40,17 @@ func (k ChangeKind) String() string {
 
 // MarshalText writes the kind's name.
 func (k ChangeKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText reads a kind's name, as MarshalText writes it.
+func (k *ChangeKind) UnmarshalText(text []byte) error {
+	for _, kind := range append(ChangeKinds(), 0) {
+		if kind.String() == string(text) {
+			*k = kind
+			return nil
+		}
+	}
+	return fmt.Errorf("there is no change of kind %q", text)
+}
 
 // Change is what a plan intends for one person.
 type Change struct {
