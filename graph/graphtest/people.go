@@ -14,7 +14,7 @@ import (
 type User map[string]any
 
 // Add adds users and returns their ids in order. What is missing gets what the service gives every user: an "id" (a
-// GUID), "userPrincipalName" (in the tenant's domain), "accountEnabled" (true), "userType" ("Member") and
+// GUID; one that is given is put into lower case), "userPrincipalName" (in the tenant's domain), "accountEnabled" (true), "userType" ("Member") and
 // "createdDateTime" (now). A property that is nil is never set, these included. Add panics on an id that was used
 // before and on a value that is not JSON, because both are mistakes of the test.
 func (t *Tenant) Add(users ...User) []string {
@@ -34,7 +34,7 @@ func (t *Tenant) Add(users ...User) []string {
 func (t *Tenant) add(u User) (string, error) {
 	now := t.now()
 	id, _ := u["id"].(string)
-	if id == "" {
+	if id = strings.ToLower(id); id == "" {
 		id = t.makeID()
 	}
 	if _, ok := t.people.byID[id]; ok {

@@ -1,0 +1,103 @@
+package graphtest_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"dirsync/graph/graphtest"
+)
+
+// twelve is the $select of a typical sync.
+const twelve = "displayName,givenName,surname,mail,userPrincipalName,accountEnabled,department,jobTitle,officeLocation,employeeId,employeeHireDate,mobilePhone"
+
+// BenchmarkDelta measures how fast a first round of pages of 200 is made, without the network.
+func BenchmarkDelta(b *testing.B) {
+	tenant := &graphtest.Tenant{}
+	tenant.Generate(100_000, 1)
+	token := accessToken(b, tenant)
+	b.ReportAllocs()
+	rows := 0
+	url := "https://tenant.example/v1.0/users/delta?$select=" + twelve
+	for b.Loop() {
+		r := httptest.NewRequest(http.MethodGet, url, nil)
+		r.Header.Set("Authorization", "Bearer "+token)
+		w := httptest.NewRecorder()
+		tenant.ServeHTTP(w, r)
+		if w.Code != http.StatusOK {
+			b.Fatal(w.Body.String())
+		}
+		rows += 200
+		body := w.Body.String()
+		i := strings.LastIndex(body, `"@odata.nextLink":"`)
+		if i < 0 {
+			url = "https://tenant.example/v1.0/users/delta?$select=" + twelve
+			continue
+		}
+		url = strings.TrimSuffix(body[i+len(`"@odata.nextLink":"`):], `"}`)
+	}
+	b.ReportMetric(float64(rows)/b.Elapsed().Seconds(), "users/s")
+}
+
+// BenchmarkDeltaTLS measures the same with a server, and a client beside it that only looks for the links.
+func BenchmarkDeltaTLS(b *testing.B) {
+	tenant := &graphtest.Tenant{}
+	tenant.Generate(100_000, 1)
+	c := connect(b, tenant)
+	rows := 0
+	url := c.start("$select=" + twelve)
+	for b.Loop() {
+		r := c.get(url)
+		if r.status != http.StatusOK {
+			b.Fatal(string(r.body))
+		}
+		rows += 200
+		_, link, ok := strings.Cut(string(r.body[max(0, len(r.body)-2000):]), `"@odata.nextLink":"`)
+		if url = strings.TrimSuffix(link, `"}`); !ok {
+			url = c.start("$select=" + twelve)
+		}
+	}
+	b.ReportMetric(float64(rows)/b.Elapsed().Seconds(), "users/s")
+}
+
+// BenchmarkGenerate measures how fast people are made and what they weigh.
+func BenchmarkGenerate(b *testing.B) {
+	const n = 100_000
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	var tenant *graphtest.Tenant
+	start := time.Now()
+	made := 0
+	for b.Loop() {
+		tenant = &graphtest.Tenant{}
+		tenant.Generate(n, 1)
+		made += n
+	}
+	took := time.Since(start)
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	b.ReportMetric(float64(made)/took.Seconds(), "users/s")
+	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/n, "bytes/user")
+	runtime.KeepAlive(tenant)
+}
+
+func accessToken(tb testing.TB, tenant *graphtest.Tenant) string {
+	tb.Helper()
+	who := tenant.Identity()
+	form := "grant_type=client_credentials&scope=https%3A%2F%2Fgraph.microsoft.com%2F.default&client_id=" + who.ClientID + "&client_secret=" + who.Secret
+	r := httptest.NewRequest(http.MethodPost, "https://tenant.example/"+who.ID+"/oauth2/v2.0/token", strings.NewReader(form))
+	w := httptest.NewRecorder()
+	tenant.ServeHTTP(w, r)
+	var answer struct {
+		AccessToken string `json:"access_token"`
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || answer.AccessToken == "" {
+		tb.Fatalf("no token: %s", w.Body)
+	}
+	return answer.AccessToken
+}
