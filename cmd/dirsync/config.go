@@ -36,10 +36,10 @@ type Tenant struct {
 	Cloud string `yaml:"cloud"`
 	// Authority and Graph replace the addresses of the cloud's sign-in service and of Microsoft Graph, without a
 	// trailing slash: "https://login.example.com", "https://graph.example.com/v1.0". Empty: the cloud's own.
-	// They are https, or http on a loopback address.
 	Authority string `yaml:"authority"`
 	Graph     string `yaml:"graph"`
-	// CA is a file of PEM certificates that are trusted for Authority and Graph besides the system's. It may be unset.
+	// CA is a file of PEM certificates that are trusted instead of the system's, for private endpoints and for proxies
+	// that open TLS. It may be unset.
 	CA FilePath `yaml:"ca"`
 }
 
@@ -47,10 +47,8 @@ type Tenant struct {
 type Credential struct {
 	// Secret is a client secret's value.
 	Secret Secret `yaml:"secret"`
-	// Certificate holds a certificate with its private key, PEM or PKCS #12. Use its Bytes.
+	// Certificate holds a certificate with its private key, PEM or PKCS #12, without a password. Use its Bytes.
 	Certificate Secret `yaml:"certificate"`
-	// Password opens the Certificate; it may be unset.
-	Password Secret `yaml:"password"`
 }
 
 // StoreConfig says where the program keeps what it remembers.
@@ -171,17 +169,17 @@ type FieldMapping struct {
 	Value *string `yaml:"value"`
 	// Default stands in when the source has no value. nil: not set.
 	Default *string `yaml:"default"`
-	// WhenNull says what an empty source value does to a field that had one: "keep", "clear" or "default". Empty: not
-	// said.
+	// WhenNull says what becomes of the field of people for whom the source has no value: "keep", "clear" or "default".
+	// Empty: not said, which means default if there is a Default, and clear otherwise.
 	WhenNull string `yaml:"when_null"`
 	// SyncUpdates false writes the field when the user is first added and never again. nil: not set, which means true.
 	SyncUpdates *bool `yaml:"sync_updates"`
 	// Format is how the source writes a date, time, number or boolean: "DD/MM/YYYY".
 	Format string `yaml:"format"`
 
-	// Pos is where the file names the field, and FromPos, ExprPos, EntraPos and ValuePos are where the text of that
-	// part begins, after an opening quote. The zero Position: not in the file.
-	Pos, FromPos, ExprPos, EntraPos, ValuePos, FormatPos Position `yaml:"-"`
+	// Pos is where the file names the field, and the others are where the text of that part begins, after an opening
+	// quote. The zero Position: not in the file.
+	Pos, FromPos, ExprPos, EntraPos, ValuePos, DefaultPos, WhenNullPos, FormatPos Position `yaml:"-"`
 }
 
 // Position is a place in the configuration file, both counted from 1.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"maps"
-	"net"
 	"net/url"
 	"reflect"
 	"slices"
@@ -39,7 +38,9 @@ func (d *decoder) check(c *Config) {
 		d.faultAt("syncs", "is missing; describe at least one sync")
 	}
 	readers := map[string]string{}
-	for _, name := range slices.Sorted(maps.Keys(c.Syncs)) {
+	names := slices.Sorted(maps.Keys(c.Syncs))
+	slices.SortStableFunc(names, func(a, b string) int { return d.places[join("syncs", a)].Line - d.places[join("syncs", b)].Line })
+	for _, name := range names {
 		path, s := join("syncs", name), c.Syncs[name]
 		if d.broken(path) {
 			continue
@@ -51,11 +52,6 @@ func (d *decoder) check(c *Config) {
 		}
 		readers[s.From.Entra] = name
 	}
-}
-
-// broken tells whether the value at path itself is wrong, so that nothing can be said of what is in it.
-func (d *decoder) broken(path string) bool {
-	return slices.ContainsFunc(d.faults, func(f ConfigFault) bool { return f.Path == path })
 }
 
 // required reports a text that is missing or empty.
@@ -71,11 +67,15 @@ func (d *decoder) oneOf(path, value string, known ...string) bool {
 	if slices.Contains(known, value) || d.failed(path) {
 		return true
 	}
-	if near := nearest(value, known); near != "" {
+	if near := d.nearest(value, known); near != "" {
 		d.faultAt(path, "is %s, which is not known; did you mean %s?", strconv.Quote(value), near)
 		return false
 	}
-	d.faultAt(path, "is %s; write %s", strconv.Quote(value), strings.Join(known, " or "))
+	if len(known) < 4 {
+		d.faultAt(path, "is %s; write %s", strconv.Quote(value), strings.Join(known, " or "))
+	} else {
+		d.faultAt(path, "is %s; write one of: %s", strconv.Quote(value), strings.Join(known, ", "))
+	}
 	return false
 }
 
@@ -86,9 +86,6 @@ func (d *decoder) checkTenant(path string, t *Tenant) {
 	d.oneOf(path+".cloud", t.Cloud, globalCloud)
 	t.Authority = d.checkURL(path+".authority", t.Authority)
 	t.Graph = d.checkURL(path+".graph", t.Graph)
-	if t.CA != "" && t.Authority == "" && t.Graph == "" && !d.failed(path+".authority") && !d.failed(path+".graph") {
-		d.faultAt(path+".ca", "has an effect only together with authority or graph; remove it, or add one of them")
-	}
 
 	at, cr := path+".credential", t.Credential
 	switch {
@@ -97,8 +94,6 @@ func (d *decoder) checkTenant(path string, t *Tenant) {
 		d.faultAt(at+".certificate", "there is a secret already; keep one of them")
 	case !cr.Secret.IsSet() && !cr.Certificate.IsSet():
 		d.faultAt(at, "is missing; write credential: { secret: file:/run/secrets/NAME } or { certificate: file:/path }")
-	case cr.Password.IsSet() && !cr.Certificate.IsSet():
-		d.faultAt(at+".password", "opens a certificate, but there is none; remove it")
 	}
 }
 
@@ -129,29 +124,23 @@ func isGUID(s string) bool {
 	return true
 }
 
-// checkURL returns the base URL without a slash at its end. Secrets are sent there, so it is encrypted unless it never
-// leaves the machine.
+// checkURL returns the base URL without a slash at its end. Secrets are sent there, so it is encrypted.
 func (d *decoder) checkURL(path, s string) string {
 	if !d.said(path) || d.failed(path) {
 		return s
 	}
 	u, err := url.Parse(s)
 	switch {
-	case err != nil || u.Host == "" || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http":
+	case err != nil || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http":
 		d.faultAt(path, "should be a URL: https://graph.example.com/v1.0")
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.HasSuffix(s, "#"):
 		d.faultAt(path, "should be a URL without a user, a question mark or a #")
-	case u.Scheme == "http" && !loopback(u.Hostname()):
+	case u.Scheme == "http":
 		d.faultAt(path, "would send secrets unencrypted; write https")
 	default:
 		return strings.TrimRight(s, "/")
 	}
 	return s
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func (d *decoder) checkDirectory(c *Config) {
@@ -226,7 +215,7 @@ func mandatoryFields() []string {
 func (d *decoder) checkSync(path string, s *Sync, c *Config) {
 	tenants := slices.Sorted(maps.Keys(c.Tenants))
 	if at := path + ".from.entra"; !d.failed(path+".from") && d.required(at, s.From.Entra, "the name of a tenant: from: { entra: contoso }") &&
-		!slices.Contains(tenants, s.From.Entra) && !d.failed("tenants."+s.From.Entra) {
+		len(tenants) > 0 && !slices.Contains(tenants, s.From.Entra) && !d.failed("tenants."+s.From.Entra) {
 		d.unknownName(at, s.From.Entra, "tenant", tenants)
 	}
 	if at := path + ".to"; d.required(at, s.To, "to: directory") && s.To != "directory" && !d.failed(at) {
@@ -244,12 +233,8 @@ func (d *decoder) checkSync(path string, s *Sync, c *Config) {
 
 // unknownName reports a name that nothing in the file has.
 func (d *decoder) unknownName(path, name, what string, known []string) {
-	if near := nearest(name, known); near != "" {
+	if near := d.nearest(name, known); near != "" {
 		d.faultAt(path, "there is no %s %s; did you mean %s?", what, strconv.Quote(name), near)
-		return
-	}
-	if len(known) == 0 {
-		d.faultAt(path, "there is no %s %s", what, strconv.Quote(name))
 		return
 	}
 	d.faultAt(path, "there is no %s %s; there are %s", what, strconv.Quote(name), strings.Join(known, ", "))

@@ -9,13 +9,15 @@ import (
 	"unicode/utf8"
 
 	yaml "go.yaml.in/yaml/v4"
-
-	"dirsync"
 )
 
 // maxConfigValues bounds how many values a file may amount to once its aliases are followed, so that a small file that
 // repeats itself cannot make a huge configuration.
 const maxConfigValues = 100_000
+
+// maxConfigFaults is how many faults of a file are told one by one. Nobody reads more, and a broken file may have very
+// many.
+const maxConfigFaults = 100
 
 // decoder fills a Config from parsed YAML and gathers every fault on the way. It is written by hand, because the YAML
 // library stops at the Go types: it cannot say which key was meant or what to write instead, and it speaks of struct
@@ -23,6 +25,10 @@ const maxConfigValues = 100_000
 type decoder struct {
 	lines  []string
 	faults []ConfigFault
+	// more counts the faults beyond maxConfigFaults, which are not kept.
+	more int
+	// wrong has the path of every fault, and inside every path around one.
+	wrong, inside map[string]bool
 	// places are where the values of the file stand, by their paths: "syncs.staff.to".
 	places map[string]Position
 	values int
@@ -38,15 +44,31 @@ type nodeDecoder interface {
 // defaulter is a value that is not zero when the file leaves its keys out.
 type defaulter interface{ setDefaults() }
 
+func newDecoder(text string) *decoder {
+	return &decoder{lines: strings.Split(text, "\n"), places: map[string]Position{},
+		wrong: map[string]bool{}, inside: map[string]bool{}}
+}
+
 func (d *decoder) fault(p Position, path, format string, args ...any) {
+	d.wrong[path] = true
+	for at := path; at != ""; at = around(at) {
+		d.inside[at] = true
+	}
+	if len(d.faults) == maxConfigFaults {
+		d.more++
+		return
+	}
 	d.faults = append(d.faults, ConfigFault{Position: p, Path: path, Message: fmt.Sprintf(format, args...)})
 }
+
+// around is the path of what holds the value at path; "" is the whole file.
+func around(path string) string { return path[:max(0, strings.LastIndexByte(path, '.'))] }
 
 // faultAt reports a fault of the value at path, or, if the file does not have it, of the nearest value around it.
 func (d *decoder) faultAt(path, format string, args ...any) {
 	p, at := d.places[path], path
 	for p == (Position{}) && at != "" {
-		at = at[:max(0, strings.LastIndexByte(at, '.'))]
+		at = around(at)
 		p = d.places[at]
 	}
 	d.fault(p, path, format, args...)
@@ -57,11 +79,13 @@ func (d *decoder) said(path string) bool { _, ok := d.places[path]; return ok }
 
 // failed tells whether the value at path, or anything in it, is already known to be wrong, so that one mistake is
 // not reported twice.
-func (d *decoder) failed(path string) bool {
-	return slices.ContainsFunc(d.faults, func(f ConfigFault) bool {
-		return f.Path == path || strings.HasPrefix(f.Path, path+".")
-	})
-}
+func (d *decoder) failed(path string) bool { return d.inside[path] }
+
+// broken tells whether the value at path itself is wrong, so that nothing can be said of what is in it.
+func (d *decoder) broken(path string) bool { return d.wrong[path] }
+
+// overflowed tells that the file amounts to more than maxConfigValues. It is then of no use to go on.
+func (d *decoder) overflowed() bool { return d.values > maxConfigValues }
 
 func position(n *yaml.Node) Position { return Position{Line: n.Line, Column: n.Column} }
 
@@ -75,7 +99,7 @@ func join(path, key string) string {
 // decode fills v, which is settable, from n. at is where the value stands in the file, which for an alias is not
 // where its text stands.
 func (d *decoder) decode(n *yaml.Node, path string, v reflect.Value) {
-	if d.values++; d.values > maxConfigValues {
+	if d.values++; d.overflowed() {
 		if d.values == maxConfigValues+1 {
 			d.fault(position(n), path, "the file amounts to more than %d values; use fewer aliases (*name)", maxConfigValues)
 		}
@@ -169,6 +193,9 @@ func (d *decoder) list(n *yaml.Node, path string, v reflect.Value) {
 	}
 	v.Set(reflect.MakeSlice(v.Type(), 0, 0))
 	for i, item := range n.Content {
+		if d.overflowed() {
+			return
+		}
 		element := reflect.New(v.Type().Elem()).Elem()
 		d.decode(item, join(path, strconv.Itoa(i+1)), element)
 		v.Set(reflect.Append(v, element))
@@ -198,7 +225,7 @@ func (d *decoder) pairs(n *yaml.Node, path, want string) func(yield func(key, va
 				continue
 			}
 			seen[key.Value] = key.Line
-			if !yield(key, value) {
+			if d.overflowed() || !yield(key, value) {
 				return
 			}
 		}
@@ -239,8 +266,10 @@ func (d *decoder) wrongKind(n *yaml.Node, path, want string) {
 
 func (d *decoder) unknownKey(key *yaml.Node, path string, known []string) {
 	full := join(path, d.quotable(key.Value))
-	if near := nearest(key.Value, known); near != "" {
+	if near := d.nearest(key.Value, known); near != "" {
 		d.fault(position(key), full, "unknown key; did you mean %s?", near)
+		// What is meant is there, under another name: that it is missing need not be said as well.
+		d.inside[join(path, near)], d.wrong[join(path, near)] = true, true
 		return
 	}
 	if why := unsupportedKey(path, key.Value); why != "" {
@@ -252,12 +281,18 @@ func (d *decoder) unknownKey(key *yaml.Node, path string, known []string) {
 
 // unsupportedKey explains keys that somebody may expect and that this version does not have.
 func unsupportedKey(path, key string) string {
+	if strings.HasSuffix(path, ".credential") && key == "password" {
+		return "this version reads certificates without a password only; take it off with openssl pkcs12 -nodes, and let " +
+			"nobody but the service read the file"
+	}
 	if !strings.HasPrefix(path, "syncs.") && path != "" {
 		return ""
 	}
 	switch key {
 	case "schedule", "read_every":
 		return "this version has no scheduler; remove the key and start `dirsync run` from cron or a systemd timer"
+	case "where":
+		return "this version always reads everybody; remove the key"
 	case "notify":
 		return "this version sends no messages; remove the key and watch the exit code of `dirsync run`"
 	case "users", "groups":
@@ -346,60 +381,4 @@ func fieldByKey(v reflect.Value, key string) reflect.Value {
 		}
 	}
 	return reflect.Value{}
-}
-
-// nearest returns the known word that s is most likely a slip of the pen for, or "".
-func nearest(s string, known []string) string {
-	best, bestDistance := "", 0
-	folded := strings.ToLower(strings.ReplaceAll(s, "-", "_"))
-	for _, k := range known {
-		n := distance(folded, strings.ToLower(k))
-		if n <= max(1, min(len(k), len(folded))/3) && (best == "" || n < bestDistance) {
-			best, bestDistance = k, n
-		}
-		// clientId, clientID and clientid all mean client_id.
-		if strings.ReplaceAll(folded, "_", "") == strings.ReplaceAll(strings.ToLower(k), "_", "") {
-			return k
-		}
-	}
-	return best
-}
-
-// distance counts the insertions, deletions, replacements and swaps of neighbours that make b out of a. Long words are
-// cut, since nobody misspells by forty letters.
-func distance(a, b string) int {
-	ra, rb := []rune(a), []rune(b)
-	ra, rb = ra[:min(len(ra), 40)], rb[:min(len(rb), 40)]
-	rows := make([][]int, len(ra)+1)
-	for i := range rows {
-		rows[i] = make([]int, len(rb)+1)
-		rows[i][0] = i
-	}
-	for j := range rows[0] {
-		rows[0][j] = j
-	}
-	for i := 1; i <= len(ra); i++ {
-		for j := 1; j <= len(rb); j++ {
-			cost := 1
-			if ra[i-1] == rb[j-1] {
-				cost = 0
-			}
-			rows[i][j] = min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+cost)
-			if i > 1 && j > 1 && ra[i-1] == rb[j-2] && ra[i-2] == rb[j-1] {
-				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
-			}
-		}
-	}
-	return rows[len(ra)][len(rb)]
-}
-
-// fieldTypes are the types that a directory field may have, in the order in which they are listed to people.
-func fieldTypes() []string {
-	types := []dirsync.Type{dirsync.Text, dirsync.Email, dirsync.Phone, dirsync.Number, dirsync.Currency, dirsync.Boolean,
-		dirsync.Date, dirsync.DateTime, dirsync.Choice, dirsync.Reference, dirsync.TextList}
-	out := make([]string, len(types))
-	for i, t := range types {
-		out[i] = string(t)
-	}
-	return out
 }

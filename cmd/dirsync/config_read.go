@@ -35,22 +35,25 @@ type ConfigFault struct {
 type ConfigError struct {
 	// File is the file as it was named.
 	File string
-	// Faults has at least one entry.
+	// Faults has at least one entry and at most a hundred. More counts those beyond.
 	Faults []ConfigFault
+	More   int
 	// Err is what the operating system said, when the file could not be read.
 	Err error
 }
 
 // Error writes one line for each fault, in the form FILE:LINE:COLUMN: KEY: MESSAGE that editors understand.
 func (e *ConfigError) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "read configuration: %d faults", len(e.Faults))
-	for _, f := range e.Faults {
-		b.WriteString("\n")
-		b.WriteString(e.line(f))
-	}
 	if len(e.Faults) == 1 {
 		return "read configuration: " + e.line(e.Faults[0])
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "read configuration: %d faults", len(e.Faults)+e.More)
+	for _, f := range e.Faults {
+		b.WriteString("\n" + e.line(f))
+	}
+	if e.More > 0 {
+		fmt.Fprintf(&b, "\nand %d more", e.More)
 	}
 	return b.String()
 }
@@ -116,7 +119,7 @@ func parseConfig(file string, data []byte) (*Config, error) {
 		return nil, &ConfigError{File: file, Faults: []ConfigFault{f}}
 	}
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
-	d := &decoder{lines: strings.Split(string(data), "\n"), places: map[string]Position{}}
+	d := newDecoder(string(data))
 	var doc yaml.Node
 	if err := yaml.Load(data, &doc); err != nil {
 		return nil, &ConfigError{File: file, Faults: d.syntaxFaults(data, err)}
@@ -127,7 +130,9 @@ func parseConfig(file string, data []byte) (*Config, error) {
 	c := defaultConfig()
 	c.Path = file
 	d.decode(doc.Content[0], "", reflect.ValueOf(c).Elem())
-	d.check(c)
+	if !d.overflowed() {
+		d.check(c)
+	}
 	if len(d.faults) > 0 {
 		slices.SortStableFunc(d.faults, func(a, b ConfigFault) int {
 			if a.Line != b.Line {
@@ -135,7 +140,7 @@ func parseConfig(file string, data []byte) (*Config, error) {
 			}
 			return a.Column - b.Column
 		})
-		return nil, &ConfigError{File: file, Faults: d.faults}
+		return nil, &ConfigError{File: file, Faults: d.faults, More: d.more}
 	}
 	c.resolvePaths(filepath.Dir(file))
 	return c, nil
@@ -191,7 +196,7 @@ func (d *decoder) syntaxFaults(data []byte, err error) []ConfigFault {
 	}
 	if strings.Contains(e.Message, "multiple") {
 		return []ConfigFault{{Position: d.secondDocument(),
-			Message: "a second document begins here (---); one file holds one configuration, so split the file"}}
+			Message: "a second document begins here; one file holds one configuration, so split the file"}}
 	}
 	if line := d.line(at.Line); strings.Contains(line[:len(line)-len(strings.TrimLeft(line, " \t"))], "\t") {
 		return []ConfigFault{{Position: Position{at.Line, strings.IndexByte(line, '\t') + 1},

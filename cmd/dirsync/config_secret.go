@@ -13,10 +13,12 @@ import (
 // that systemd hands to a service. It holds the secret's place and never the secret itself, and however it is printed
 // it prints as "***". The zero Secret is unset.
 type Secret struct {
-	place *secretPlace
+	// place is a function, because package fmt prints the insides of unexported fields without asking the value's own
+	// methods, and of a function it prints the address.
+	place func() secretPlace
 }
 
-// secretPlace is behind a pointer, so that not even code that copies a Secret's fields by reflection meets the name.
+// secretPlace is where a secret lives.
 type secretPlace struct{ kind, name string }
 
 // The kinds of places a secret may live in, as they are written before the colon.
@@ -31,6 +33,10 @@ const maxSecretSize = 1 << 20
 
 // masked is what every Secret prints as.
 const masked = "***"
+
+func newSecret(kind, name string) Secret {
+	return Secret{place: func() secretPlace { return secretPlace{kind, name} }}
+}
 
 // IsSet tells a secret that the configuration names from one that it leaves out.
 func (s Secret) IsSet() bool { return s.place != nil }
@@ -55,7 +61,7 @@ func (s Secret) Bytes() ([]byte, error) {
 	if s.place == nil {
 		return nil, errors.New("read secret: none is configured")
 	}
-	b, err := s.place.read()
+	b, err := s.place().read()
 	if err != nil {
 		return nil, fmt.Errorf("read secret %s: %w", s.describe(), err)
 	}
@@ -66,7 +72,7 @@ func (s Secret) Bytes() ([]byte, error) {
 }
 
 // describe names the place, for errors only.
-func (s Secret) describe() string { return s.place.kind + ":" + s.place.name }
+func (s Secret) describe() string { return s.place().kind + ":" + s.place().name }
 
 func (p secretPlace) read() ([]byte, error) {
 	switch p.kind {

@@ -109,7 +109,7 @@ func (s *Secret) decodeNode(d *decoder, n *yaml.Node, path string) {
 		d.fault(position(n), path, "%s", why)
 		return
 	}
-	s.place = &secretPlace{kind: kind, name: name}
+	*s = newSecret(kind, name)
 }
 
 // badSecretName says what is wrong with the part after the colon. It does not repeat it: "env:" may well be followed
@@ -181,7 +181,7 @@ type plainMapping FieldMapping
 // placeParts notes where the texts of the long form begin, so that a fault within an expression can be pointed at.
 func (d *decoder) placeParts(m *FieldMapping, n *yaml.Node) {
 	parts := map[string]*Position{"from": &m.FromPos, "expr": &m.ExprPos, "entra": &m.EntraPos, "value": &m.ValuePos,
-		"format": &m.FormatPos}
+		"default": &m.DefaultPos, "when_null": &m.WhenNullPos, "format": &m.FormatPos}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if p, ok := parts[n.Content[i].Value]; ok {
 			*p = d.textStart(n.Content[i+1])
@@ -220,9 +220,9 @@ func (c *Config) resolvePaths(dir string) {
 	c.Store.Path = abs(c.Store.Path)
 	for _, t := range c.Tenants {
 		t.CA = FilePath(abs(string(t.CA)))
-		for _, s := range []Secret{t.Credential.Secret, t.Credential.Certificate, t.Credential.Password} {
-			if s.IsSet() && s.place.kind == secretFile {
-				s.place.name = abs(s.place.name)
+		for _, s := range []*Secret{&t.Credential.Secret, &t.Credential.Certificate} {
+			if s.IsSet() && s.place().kind == secretFile {
+				*s = newSecret(secretFile, abs(s.place().name))
 			}
 		}
 	}

@@ -165,3 +165,13 @@ func textWidth(s string) int {
 	c := runewidth.Condition{StrictEmojiNeutral: true}
 	return c.StringWidth(s)
 }
+
+// writeJSONLine writes v as one line of JSON.
+func writeJSONLine(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return fmt.Errorf("write JSON: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,425 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"dirsync"
+)
+
+// goldenUpdate writes what is got as what is wanted from now on: go test ./cmd/dirsync -run Config -update.
+var goldenUpdate = flag.Bool("update", false, "rewrite the golden files")
+
+// example is the configuration that every installation starts from.
+const example = "../../config.example.yaml"
+
+// golden compares got with a file, or rewrites the file.
+func golden(t *testing.T, path, got string) {
+	t.Helper()
+	if *goldenUpdate {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v; run the test with -update to make it", err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", path, diff)
+	}
+}
+
+// TestBadConfig holds the message for every mistake: one file each in testdata/config, named for the mistake.
+func TestBadConfig(t *testing.T) {
+	files, err := filepath.Glob("testdata/config/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) < 50 {
+		t.Fatalf("found %d files, want at least 50", len(files))
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".yaml"), func(t *testing.T) {
+			c, err := LoadConfig(file)
+			if err == nil {
+				t.Fatalf("loaded %+v, want an error", c)
+			}
+			text := err.Error()
+			golden(t, strings.TrimSuffix(file, ".yaml")+".txt", text+"\n")
+			for _, no := range []string{"main.", "libyaml", "go-yaml", "!!", "reflect", "hunter2", "hunt"} {
+				if strings.Contains(text, no) {
+					t.Errorf("the message contains %q:\n%s", no, text)
+				}
+			}
+			var ce *ConfigError
+			if !errors.As(err, &ce) {
+				t.Fatalf("got %T, want *ConfigError", err)
+			}
+			sorted := slices.IsSortedFunc(ce.Faults, func(a, b ConfigFault) int {
+				return (a.Line-b.Line)*100000 + a.Column - b.Column
+			})
+			if !sorted {
+				t.Errorf("the faults are not in the order of the file:\n%s", text)
+			}
+		})
+	}
+}
+
+// TestConfigBytes covers mistakes that a text file in a repository cannot hold well.
+func TestConfigBytes(t *testing.T) {
+	bomb := "a: &a [x]\n"
+	for c := 'b'; c < 'k'; c++ {
+		p := string(c - 1)
+		bomb += string(c) + ": &" + string(c) + " [" + strings.TrimSuffix(strings.Repeat("*"+p+", ", 9), ", ") + "]\n"
+	}
+	tests := []struct{ name, text, want string }{
+		{"empty", "", "c.yaml: the file is empty; config.example.yaml shows what a configuration looks like"},
+		{"blank", " \n\t\n", "c.yaml: the file is empty; config.example.yaml shows what a configuration looks like"},
+		{"comment", "# nothing\n", "c.yaml: the file is empty; config.example.yaml shows what a configuration looks like"},
+		{"byte order mark only", "\xef\xbb\xbf", "c.yaml: the file is empty; config.example.yaml shows what a configuration looks like"},
+		{"Latin-1", "tenants:\n  m\xfcller: {}\n", "c.yaml:2:4: the file is not UTF-8 from here on; save it as UTF-8"},
+		{"UTF-16", "\xff\xfet\x00", "c.yaml:1:1: the file is UTF-16; save it as UTF-8"},
+		{"zero byte", "tenants:\n  a\x00: {}\n", "c.yaml:2:4: control character U+0000; remove it"},
+		{"escape", "tenants:\n  # \x1b[2J\n", "c.yaml:2:5: control character U+001B; remove it"},
+		{"ten megabytes", strings.Repeat("# filling\n", 1<<20),
+			"c.yaml: the file is larger than 1 MB, which no configuration is; is it the right file?"},
+		{"deep", strings.Repeat("[", 20000), "c.yaml:1:10001: nested too deeply"},
+		{"bomb", bomb, "c.yaml:1:1: a: unknown key; the keys here are tenants, store, directory, syncs"},
+		{"itself", "tenants: &t\n  a: *t\n", "c.yaml:2:3: tenants.a.a: unknown key; did you mean ca?"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := parseConfig("c.yaml", []byte(tt.text))
+			if err == nil {
+				t.Fatal("got no error")
+			}
+			if !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got  %s\nwant %s", err, tt.want)
+			}
+		})
+	}
+}
+
+// TestConfigAliasBomb reads a small file whose aliases would amount to ten million values.
+func TestConfigAliasBomb(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("directory:\n  fields:\n    - { name: a, type: choice, options: &o [")
+	for range 2000 {
+		b.WriteString("x, ")
+	}
+	b.WriteString("y] }\n")
+	for range 5000 {
+		b.WriteString("    - { name: a, type: choice, options: *o }\n")
+	}
+	_, err := parseConfig("c.yaml", []byte(b.String()))
+	if err == nil || !strings.Contains(err.Error(), "the file amounts to more than 100000 values; use fewer aliases (*name)") &&
+		!strings.Contains(err.Error(), "too many aliases (*name)") {
+		t.Errorf("got %.300v", err)
+	}
+}
+
+func TestUnreadableConfig(t *testing.T) {
+	dir := t.TempDir()
+	secretive := filepath.Join(dir, "secretive.yaml")
+	if err := os.WriteFile(secretive, []byte("a: 1"), 0); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("missing", func(t *testing.T) {
+		_, err := LoadConfig(filepath.Join(dir, "none.yaml"))
+		if got, want := err.Error(), "read configuration: "+dir+"/none.yaml: there is no such file"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			t.Error("the cause is not in the chain")
+		}
+	})
+	t.Run("directory", func(t *testing.T) {
+		_, err := LoadConfig(dir)
+		if got, want := err.Error(), "read configuration: "+dir+": it is a directory; name the file in it"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+	t.Run("unreadable", func(t *testing.T) {
+		if os.Getuid() == 0 || runtime.GOOS == "windows" {
+			t.Skip("root may read every file")
+		}
+		_, err := LoadConfig(secretive)
+		if !strings.Contains(err.Error(), "this user may not read the file") {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("permission in words", func(t *testing.T) {
+		err := unreadable("c.yaml", &fs.PathError{Op: "open", Path: "c.yaml", Err: fs.ErrPermission})
+		if got := err.Error(); !strings.HasPrefix(got, "read configuration: c.yaml: this user may not read the file; give uid ") {
+			t.Errorf("got %q", got)
+		}
+	})
+}
+
+// good is a configuration that uses every key.
+const good = `
+tenants:
+  contoso:
+    id: 6F89CF12-978B-4D23-AC18-9EF0C127CF87
+    client_id: 00d88624-0b5a-4d4c-9b4f-0f3d2b1c8928
+    credential: { secret: file:secrets/contoso }
+    cloud: global
+    authority: https://login.example.com/
+    graph: https://127.0.0.1:8080/v1.0
+    ca: file:/etc/ca.pem
+  fabrikam:
+    id: 7f89cf12-978b-4d23-ac18-9ef0c127cf87
+    client_id: 00d88624-0b5a-4d4c-9b4f-0f3d2b1c8928
+    credential: { certificate: file:/etc/cert.pfx }
+store: { path: data/dirsync.db }
+directory:
+  fields:
+    - { name: joining_date, label: Joined, type: date, format: DD/MM/YYYY, required: true }
+    - { name: office, type: choice, options: [Berlin, 2024, yes] }
+    - { name: badge, unique: true, length: 8 }
+syncs:
+  staff:
+    from: { entra: contoso }
+    to: directory
+    fields:
+      last_name: surname
+      first_name: &first givenName
+      email: { expr: "user.mail ?? user.userPrincipalName" }
+      joining_date: { from: employeeHireDate, sync_updates: false, format: YYYY-MM-DD }
+      office:
+        entra: |
+          Switch([officeLocation],
+            "Redmond")
+        when_null: default
+        default: Berlin
+      badge: { value: "" , when_null: keep }
+    when_deleted: delete
+    grace: 1d12h
+    limits: { deletes: { count: 10, share: 2.5%, floor: 0 }, deactivations: { count: 3 } }
+  guests:
+    from: { entra: fabrikam }
+    to: directory
+    fields: { first_name: *first, last_name: surname, email: mail, joining_date: employeeHireDate }
+`
+
+func TestGoodConfig(t *testing.T) {
+	got, err := parseConfig("/etc/dirsync/config.yaml", []byte(good))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := func(s string) *string { return &s }
+	no := false
+	limit := Limit{Count: 500, Share: 0.05, Floor: 5}
+	want := &Config{
+		Path: "/etc/dirsync/config.yaml",
+		Tenants: map[string]*Tenant{
+			"contoso": {
+				ID: "6f89cf12-978b-4d23-ac18-9ef0c127cf87", ClientID: "00d88624-0b5a-4d4c-9b4f-0f3d2b1c8928",
+				Credential: Credential{Secret: newSecret("file", "/etc/dirsync/secrets/contoso")},
+				Cloud:      "global", Authority: "https://login.example.com", Graph: "https://127.0.0.1:8080/v1.0", CA: "/etc/ca.pem",
+			},
+			"fabrikam": {
+				ID: "7f89cf12-978b-4d23-ac18-9ef0c127cf87", ClientID: "00d88624-0b5a-4d4c-9b4f-0f3d2b1c8928",
+				Credential: Credential{Certificate: newSecret("file", "/etc/cert.pfx")},
+				Cloud:      "global",
+			},
+		},
+		Store: StoreConfig{Path: "/etc/dirsync/data/dirsync.db"},
+		Directory: DirectoryConfig{Fields: []DirectoryField{
+			{Name: "joining_date", Label: "Joined", Type: dirsync.Date, Format: "DD/MM/YYYY", Required: true},
+			{Name: "office", Label: "Office", Type: dirsync.Choice, Options: []string{"Berlin", "2024", "yes"}},
+			{Name: "badge", Label: "Badge", Type: dirsync.Text, Unique: true, Length: 8},
+		}},
+		Syncs: map[string]*Sync{
+			"staff": {
+				From: From{Entra: "contoso"}, To: "directory", WhenDeleted: DeleteDeleted, Grace: Duration(36 * time.Hour),
+				Limits: Limits{Deletes: Limit{Count: 10, Share: 0.025, Floor: 0}, Deactivations: Limit{Count: 3, Share: 0.05, Floor: 3}},
+				Fields: FieldMappings{
+					{Field: "last_name", From: "surname", Pos: Position{26, 7}, FromPos: Position{26, 18}},
+					{Field: "first_name", From: "givenName", Pos: Position{27, 7}, FromPos: Position{27, 19}},
+					{Field: "email", Expr: "user.mail ?? user.userPrincipalName", Pos: Position{28, 7}, ExprPos: Position{28, 23}},
+					{Field: "joining_date", From: "employeeHireDate", SyncUpdates: &no, Format: "YYYY-MM-DD",
+						Pos: Position{29, 7}, FromPos: Position{29, 29}, FormatPos: Position{29, 76}},
+					{Field: "office", Entra: "Switch([officeLocation],\n  \"Redmond\")\n", WhenNull: "default", Default: text("Berlin"),
+						Pos: Position{30, 7}, EntraPos: Position{32, 11},
+						WhenNullPos: Position{34, 20}, DefaultPos: Position{35, 18}},
+					{Field: "badge", Value: text(""), WhenNull: "keep", Pos: Position{36, 7}, ValuePos: Position{36, 24},
+						WhenNullPos: Position{36, 39}},
+				},
+			},
+			"guests": {
+				From: From{Entra: "fabrikam"}, To: "directory", WhenDeleted: DeactivateDeleted,
+				Limits: Limits{Deletes: limit, Deactivations: limit},
+				Fields: FieldMappings{
+					{Field: "first_name", From: "givenName", Pos: Position{43, 15}, FromPos: Position{27, 19}},
+					{Field: "last_name", From: "surname", Pos: Position{43, 35}, FromPos: Position{43, 46}},
+					{Field: "email", From: "mail", Pos: Position{43, 55}, FromPos: Position{43, 62}},
+					{Field: "joining_date", From: "employeeHireDate", Pos: Position{43, 68}, FromPos: Position{43, 82}},
+				},
+			},
+		},
+	}
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b Secret) bool {
+		return a.IsSet() == b.IsSet() && (!a.IsSet() || a.describe() == b.describe())
+	})); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	wantField := dirsync.Field{Name: "badge", Label: "Badge", Type: dirsync.Text, Unique: true, MaxLength: 8}
+	if diff := cmp.Diff(wantField, got.Directory.FieldList()[2]); diff != "" {
+		t.Errorf("field (-want +got):\n%s", diff)
+	}
+}
+
+// TestExampleConfig holds the example complete and true: it loads as it is, and every key that exists occurs in it.
+func TestExampleConfig(t *testing.T) {
+	c, err := LoadConfig(example)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Tenants) == 0 || len(c.Syncs) == 0 {
+		t.Errorf("the example has no tenant or no sync: %+v", c)
+	}
+	data, err := os.ReadFile(example)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range allKeys(reflect.TypeFor[Config](), map[reflect.Type]bool{}) {
+		found := false
+		for line := range strings.Lines(string(data)) {
+			for word := range strings.FieldsFuncSeq(line, func(r rune) bool { return strings.ContainsRune(" {},#\n", r) }) {
+				found = found || word == key+":"
+			}
+		}
+		if !found {
+			t.Errorf("config.example.yaml does not mention the key %q; show it there, in a comment if it is off by default", key)
+		}
+	}
+	for _, value := range []string{DefaultStorePath, "500", DefaultLimitShare.String(), "5"} {
+		if !strings.Contains(string(data), value) {
+			t.Errorf("config.example.yaml does not mention the default %s", value)
+		}
+	}
+}
+
+// TestExampleComments takes the comment sign from every line that is a setting, and expects a configuration that loads.
+func TestExampleComments(t *testing.T) {
+	data, err := os.ReadFile(example)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var on strings.Builder
+	settings := 0
+	for line := range strings.Lines(string(data)) {
+		// A commented setting is written "#key: …" without a blank; a remark has one.
+		indent := line[:len(line)-len(strings.TrimLeft(line, " "))]
+		if rest, ok := strings.CutPrefix(line[len(indent):], "#"); ok && rest != "\n" && rest[0] != ' ' {
+			line = indent + rest
+			settings++
+		}
+		on.WriteString(line)
+	}
+	if settings == 0 {
+		t.Fatal("no commented setting found")
+	}
+	if _, err := parseConfig("example", []byte(on.String())); err != nil {
+		t.Errorf("with its commented settings on, the example has faults: %v", err)
+	}
+}
+
+func allKeys(t reflect.Type, seen map[reflect.Type]bool) []string {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Map:
+		return allKeys(t.Elem(), seen)
+	case reflect.Struct:
+	default:
+		return nil
+	}
+	if seen[t] {
+		return nil
+	}
+	seen[t] = true
+	keys := keysOf(t)
+	for i := range t.NumField() {
+		keys = append(keys, allKeys(t.Field(i).Type, seen)...)
+	}
+	return keys
+}
+
+func TestDuration(t *testing.T) {
+	tests := []struct {
+		in   string
+		want time.Duration
+		out  string // "" when the text is refused
+	}{
+		{"30d", 720 * time.Hour, "30d"},
+		{"24h", 24 * time.Hour, "1d"},
+		{"1d12h", 36 * time.Hour, "1d12h"},
+		{"90m", 90 * time.Minute, "1h30m"},
+		{"0d", 0, "0s"},
+		{"1d1h1m1s", 25*time.Hour + 61*time.Second, "1d1h1m1s"},
+		{"36500d", 36500 * 24 * time.Hour, "36500d"},
+		{"36501d", 0, ""},
+		{"36500d1s", 0, ""},
+		{"999999999d", 0, ""},
+		{"99999999999999999999h", 0, ""},
+		{"30", 0, ""}, {"d", 0, ""}, {"", 0, ""}, {"-1d", 0, ""}, {"1.5h", 0, ""}, {"1h1d", 0, ""}, {"1d1d", 0, ""},
+		{"30 d", 0, ""}, {"1D", 0, ""}, {"30days", 0, ""}, {"1w", 0, ""}, {"٣d", 0, ""},
+	}
+	for _, tt := range tests {
+		got, ok := parseDuration(tt.in)
+		if ok != (tt.out != "") || ok && (time.Duration(got) != tt.want || got.String() != tt.out) {
+			t.Errorf("%q: got %v %s, want %v %s", tt.in, ok, got, tt.want, tt.out)
+		}
+	}
+	if got := Duration(-time.Hour).String(); got != "-1h" {
+		t.Errorf("got %s, want -1h", got)
+	}
+}
+
+// FuzzConfig feeds anything to the reader. It must not panic, must say where every fault is, and must not repeat an
+// inline secret.
+func FuzzConfig(f *testing.F) {
+	f.Add([]byte(good))
+	files, _ := filepath.Glob("testdata/config/*.yaml")
+	for _, file := range append(files, example) {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := parseConfig("c.yaml", data)
+		if (c == nil) == (err == nil) {
+			t.Fatalf("got %v and %v, want exactly one", c, err)
+		}
+		if err == nil {
+			for _, s := range c.Syncs {
+				if c.Tenants[s.From.Entra] == nil || s.Limits.Deletes.Count < 1 || len(s.Fields) < 3 {
+					t.Fatalf("accepted a sync with faults: %+v", s)
+				}
+			}
+			return
+		}
+		var ce *ConfigError
+		if !errors.As(err, &ce) || len(ce.Faults) == 0 {
+			t.Fatalf("got %T %v", err, err)
+		}
+		if strings.ContainsFunc(err.Error(), func(r rune) bool { return r != '\n' && unprintable(r) }) {
+			t.Fatalf("unprintable: %q", err)
+		}
+	})
+}
