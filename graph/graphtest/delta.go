@@ -24,6 +24,9 @@ func (q *request) delta() answer {
 	if err != nil {
 		return q.refuse(err)
 	}
+	if opt.expand != "" {
+		opt.others = append(opt.others, "$expand")
+	}
 	if len(opt.others) > 0 {
 		return q.refuse(badQuery("Request_UnsupportedQuery", "The query option '%s' is not supported by delta queries.", opt.others[0]))
 	}

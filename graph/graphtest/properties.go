@@ -71,6 +71,8 @@ type selection struct {
 	// want tells by a property's number whether it is asked for. Numbers made later are not.
 	want    []bool
 	manager bool
+	// expand is what to show of the manager in plain reads; nil is not to.
+	expand *selection
 }
 
 // choose makes a selection; nil names are the defaults. In delta rounds the manager is among the defaults.

@@ -20,6 +20,8 @@ type options struct {
 	// skip and delta are the tokens, and hasDelta tells an empty delta token from none.
 	skip, delta string
 	hasDelta    bool
+	// expand is what $expand says, as it is.
+	expand string
 	// others are the options that no request here supports, in order of their names.
 	others []string
 }
@@ -64,6 +66,8 @@ func parseOptions(query url.Values) (options, error) {
 			}
 		case "$deltatoken":
 			o.delta, o.hasDelta = v, true
+		case "$expand":
+			o.expand = v
 		default:
 			o.others = append(o.others, lower)
 		}

@@ -1,6 +1,7 @@
 package graphtest
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -15,13 +16,24 @@ func (q *request) organization() answer {
 	domain := func(name string, isDefault, isInitial bool) map[string]any {
 		return map[string]any{"capabilities": "Email, OfficeCommunicationsOnline", "isDefault": isDefault, "isInitial": isInitial, "name": name, "type": "Managed"}
 	}
+	domains := []any{domain(who.Domain, true, false)}
+	if name := initial + ".onmicrosoft.com"; name != who.Domain {
+		domains = slices.Insert(domains, 0, any(domain(name, false, true)))
+	}
+	all := map[string]any{
+		"id": who.ID, "displayName": who.Name, "tenantType": "AAD", "countryLetterCode": "DE",
+		"createdDateTime": "2019-03-12T08:30:00Z", "onPremisesSyncEnabled": nil, "assignedPlans": []any{},
+		"verifiedDomains": domains,
+	}
+	opt, err := parseOptions(q.query)
+	if err != nil {
+		return q.refuse(err)
+	}
+	if opt.fields != nil {
+		maps.DeleteFunc(all, func(name string, _ any) bool { return name != "id" && !slices.Contains(opt.fields, name) })
+	}
 	return q.json(http.StatusOK, map[string]any{
-		"@odata.context": q.base() + "/v1.0/$metadata#organization",
-		"value": []any{map[string]any{
-			"id": who.ID, "displayName": who.Name, "tenantType": "AAD", "countryLetterCode": "DE",
-			"createdDateTime": "2019-03-12T08:30:00Z", "onPremisesSyncEnabled": nil, "assignedPlans": []any{},
-			"verifiedDomains": []any{domain(initial+".onmicrosoft.com", who.Domain == initial+".onmicrosoft.com", true), domain(who.Domain, true, false)},
-		}},
+		"@odata.context": q.base() + "/v1.0/$metadata#organization", "value": []any{all},
 	})
 }
 
@@ -69,12 +81,58 @@ func (q *request) plainOptions() (options, selection, error) {
 	}
 	opt.others = slices.DeleteFunc(opt.others, func(name string) bool { return name == "$count" }) // ignored without ConsistencyLevel
 	if len(opt.others) > 0 || opt.ids != nil || opt.hasDelta {
-		return opt, selection{}, badQuery("Request_UnsupportedQuery", "The simulated tenant knows only $select, $top and $skiptoken here.")
+		return opt, selection{}, badQuery("Request_UnsupportedQuery", "The simulated tenant knows only $select, $expand=manager, $top and $skiptoken here.")
+	}
+	expand, err := q.parseExpand(opt.expand)
+	if err != nil {
+		return opt, selection{}, err
 	}
 	if err := q.t.people.checkSelect(opt.fields, false); err != nil {
 		return opt, selection{}, err
 	}
-	return opt, q.t.people.choose(opt.fields, false), nil
+	sel := q.t.people.choose(opt.fields, false)
+	sel.expand = expand
+	return opt, sel, nil
+}
+
+// parseExpand reads the one $expand that is known here, manager, with or without a selection of its own.
+func (q *request) parseExpand(v string) (*selection, error) {
+	if v == "" {
+		return nil, nil
+	}
+	inner, ok := strings.CutPrefix(v, managerProperty)
+	if !ok || inner != "" && (!strings.HasPrefix(inner, "($select=") || !strings.HasSuffix(inner, ")")) {
+		return nil, badQuery("Request_UnsupportedQuery", "The simulated tenant expands the manager only, as manager or manager($select=...).")
+	}
+	var names []string
+	if inner != "" {
+		var err error
+		if names, err = parseSelect(inner[len("($select=") : len(inner)-1]); err != nil {
+			return nil, err
+		}
+		if err := q.t.people.checkSelect(names, false); err != nil {
+			return nil, err
+		}
+	}
+	sel := q.t.people.choose(names, false)
+	return &sel, nil
+}
+
+// manager returns a present user's manager if there is one to be seen.
+func (q *request) manager(attrs []byte) (*object, []byte) {
+	prop, ok := q.t.people.numbers[managerProperty]
+	if !ok {
+		return nil, nil
+	}
+	raw, _ := get(attrs, prop)
+	if raw == nil || raw[0] == '-' {
+		return nil, nil
+	}
+	o, attrs, st := q.lookUp(string(raw))
+	if st != present {
+		return nil, nil
+	}
+	return o, attrs
 }
 
 // get answers a look-up of one user, or of their manager.
@@ -93,12 +151,7 @@ func (q *request) get() answer {
 	}
 	context := sel.context()
 	if len(q.path) == 4 {
-		prop, known := q.t.people.numbers[managerProperty]
-		raw, _ := get(attrs, prop)
-		if !known || raw == nil || raw[0] == '-' {
-			return q.notFound(managerProperty)
-		}
-		if o, attrs, st = q.lookUp(string(raw)); st != present {
+		if o, attrs = q.manager(attrs); o == nil {
 			return q.notFound(managerProperty)
 		}
 		context = "directoryObjects"
@@ -142,6 +195,12 @@ func (q *request) appendPlain(b []byte, o *object, attrs []byte, sel *selection)
 			b = append(b, `null`...)
 		}
 		b = append(b, ',')
+	}
+	if sel.expand != nil {
+		if boss, of := q.manager(attrs); boss != nil {
+			b = q.appendPlain(append(b, `"manager":{"@odata.type":"#microsoft.graph.user",`...), boss, of, sel.expand)
+			b = append(b, `},`...)
+		}
 	}
 	b = append(append(b, `"id":"`...), o.id...)
 	return append(b, '"')
@@ -228,6 +287,9 @@ func (q *request) listOf(want state, set, path string) answer {
 			return q.fail(http.StatusInternalServerError, "generalException", err.Error())
 		}
 		link := or(q.t.Faults.ForeignLinks, q.base()) + path + "?"
+		if opt.expand != "" {
+			link += "$expand=" + url.QueryEscape(opt.expand) + "&"
+		}
 		if opt.fields != nil {
 			link += "$select=" + url.QueryEscape(strings.Join(append(slices.Clone(opt.fields), "id"), ",")) + "&"
 		}
