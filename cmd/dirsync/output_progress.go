@@ -51,7 +51,6 @@ type lines struct {
 	phase       string
 	began, last time.Time
 	done, total int
-	stale       bool // something was shown that is not written yet
 }
 
 func (l *lines) Show(phase string, done, total int) {
@@ -62,9 +61,9 @@ func (l *lines) Show(phase string, done, total int) {
 		l.end(now)
 		l.phase, l.began, l.last = phase, now, now
 	}
-	l.done, l.total, l.stale = done, total, true
+	l.done, l.total = done, total
 	if now.Sub(l.last) >= l.every {
-		l.last, l.stale = now, false
+		l.last = now
 		l.write("")
 	}
 }
@@ -76,13 +75,12 @@ func (l *lines) Close() {
 	l.phase = ""
 }
 
-// end writes the last line of a phase. A phase that has written nothing since its last news says how long it took.
+// end writes the last line of a phase, with the time that it took.
 func (l *lines) end(now time.Time) {
 	if l.phase == "" {
 		return
 	}
 	l.write(" in " + roughly(now.Sub(l.began)))
-	l.stale = false
 }
 
 func (l *lines) write(suffix string) {
@@ -99,6 +97,8 @@ type bars struct {
 	progress *mpb.Progress
 	bar      *mpb.Bar
 	phase    string
+	// short says that less is done than the total, as far as we were told.
+	short bool
 }
 
 func newBars(w io.Writer, options ...mpb.ContainerOption) *bars {
@@ -126,14 +126,21 @@ func (b *bars) Show(phase string, done, total int) {
 	// A total of zero keeps the bar open, however much is done.
 	b.bar.SetTotal(int64(max(total, 0)), false)
 	b.bar.SetCurrent(int64(done))
+	b.short = total > 0 && done < total
 }
 
 func (b *bars) end() {
-	if b.bar != nil {
+	switch {
+	case b.bar == nil:
+		return
+	case b.short:
+		// A phase that was cut short stays as it is, and must not look complete.
+		b.bar.Abort(false)
+	default:
 		// A negative total takes what is done for the whole, which ends the bar even if the total was never known.
 		b.bar.SetTotal(-1, true)
-		b.bar = nil
 	}
+	b.bar = nil
 }
 
 func (b *bars) Close() {

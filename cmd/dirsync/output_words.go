@@ -34,7 +34,11 @@ type style struct{ colored bool }
 // newStyle is the style for w: colours on a terminal, unless NO_COLOR is set to anything (https://no-color.org) or the
 // terminal is dumb.
 func newStyle(w io.Writer, getenv func(string) string) style {
-	return style{colored: isTerminal(w) && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"}
+	return style{colored: wantsColor(isTerminal(w), getenv)}
+}
+
+func wantsColor(terminal bool, getenv func(string) string) bool {
+	return terminal && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
 }
 
 // paint returns s in a colour. s must be clean.
@@ -92,14 +96,13 @@ func roughly(d time.Duration) string {
 	case s < 3600:
 		return two(s/60, "min", s%60, "s")
 	}
-	switch m := (s + 30) / 60; {
-	case m < 24*60:
+	if m := (s + 30) / 60; m < 24*60 {
 		return two(m/60, "h", m%60, "min")
-	case m < 48*60:
-		return two(1, "day", (m%(24*60)+30)/60, "h")
-	default:
-		return fmt.Sprintf("%d days", (m+12*60)/(24*60))
 	}
+	if h := (s + 1800) / 3600; h < 48 {
+		return two(1, "day", h-24, "h")
+	}
+	return fmt.Sprintf("%d days", (s+12*3600)/(24*3600))
 }
 
 func two(a int64, unit string, b int64, smaller string) string {
@@ -128,7 +131,7 @@ func when(t, now time.Time) string {
 	}
 }
 
-// stamp writes a moment exactly, in now's time zone: "2026-03-01 02:00:05 CET". The zero time is "never".
+// stamp writes a moment exactly, in the time zone of loc: "2026-03-01 02:00:05 CET". The zero time is "never".
 func stamp(t time.Time, loc *time.Location) string {
 	if t.IsZero() {
 		return "never"
