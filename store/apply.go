@@ -1,0 +1,436 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"unicode/utf8"
+
+	"dirsync"
+)
+
+// Apply implements dirsync.Target.
+func (d *Directory) Apply(ctx context.Context, c dirsync.Change) (dirsync.Account, error) {
+	out := d.ApplyAll(ctx, []dirsync.Change{c})
+	return out[0].Account, out[0].Err
+}
+
+// ApplyAll implements dirsync.Batcher, in one transaction. One change can make way for another whatever their order:
+// addresses may be handed on along a chain and exchanged in a circle. A change that cannot be made leaves no trace.
+func (d *Directory) ApplyAll(ctx context.Context, changes []dirsync.Change) []dirsync.Applied {
+	out := make([]dirsync.Applied, len(changes))
+	if len(changes) == 0 {
+		return out
+	}
+	err := d.update(ctx, "write users", func(x *dirTx) error {
+		for from := 0; from < len(changes); {
+			to, err := x.distinct(changes, from)
+			if err != nil {
+				return err
+			}
+			if err := x.applyBatch(changes[from:to], out[from:to]); err != nil {
+				return err
+			}
+			from = to
+		}
+		return nil
+	})
+	if err == nil {
+		return out
+	}
+	if _, ok := errors.AsType[*dirsync.Error](err); !ok {
+		err = &dirsync.Error{Op: "write users", Err: err}
+	}
+	for i := range out {
+		out[i] = dirsync.Applied{Err: err}
+	}
+	return out
+}
+
+// distinct finds how far from one change on no account occurs twice: what happens to the same account must happen in
+// order, and only changes to different ones may overtake each other.
+func (x *dirTx) distinct(changes []dirsync.Change, from int) (to int, err error) {
+	seen := map[string]bool{}
+	for to = from; to < len(changes); to++ {
+		c := changes[to]
+		names := make([]string, 0, 3)
+		if c.Person != "" {
+			names = append(names, "person "+string(c.Person))
+		}
+		if c.Account != "" {
+			names = append(names, "account "+c.Account)
+		}
+		seq, a, err := x.subject(c)
+		if err != nil {
+			return to, err
+		}
+		if seq != 0 {
+			names = append(names, "account "+a.ID)
+			if a.Source != "" {
+				names = append(names, "person "+string(a.Source))
+			}
+		}
+		if slices.ContainsFunc(names, func(n string) bool { return seen[n] }) {
+			return to, nil
+		}
+		for _, n := range names {
+			seen[n] = true
+		}
+	}
+	return to, nil
+}
+
+// subject finds the account that a change speaks of; 0 when there is none.
+func (x *dirTx) subject(c dirsync.Change) (uint64, dirsync.Account, error) {
+	if c.Account != "" {
+		if seq := accountSeq(c.Account); seq != 0 {
+			if a, ok, err := x.account(seq, true); ok || err != nil {
+				return seq, a, err
+			}
+		}
+		if c.Kind != dirsync.Create {
+			return 0, dirsync.Account{}, nil
+		}
+	}
+	if c.Person == "" {
+		return 0, dirsync.Account{}, nil
+	}
+	return x.holder(uniqueKey{tagSource, string(c.Person)}, 0)
+}
+
+// pending is a change that another account is in the way of, so far.
+type pending struct {
+	at   int
+	edit edit
+	err  *dirsync.Error
+}
+
+// applyBatch applies changes to different accounts. The error is only for what spoils the whole transaction.
+func (x *dirTx) applyBatch(changes []dirsync.Change, out []dirsync.Applied) error {
+	var waiting []pending
+	for i, c := range changes {
+		p, done, err := x.try(c, i, out)
+		if err != nil {
+			return err
+		}
+		if !done {
+			waiting = append(waiting, p)
+		}
+	}
+	for len(waiting) > 0 {
+		before := len(waiting)
+		still := waiting[:0:0]
+		for _, w := range waiting {
+			p, done, err := x.try(changes[w.at], w.at, out)
+			if err != nil {
+				return err
+			}
+			if !done {
+				still = append(still, p)
+			}
+		}
+		waiting = still
+		if len(waiting) < before {
+			continue
+		}
+		together, err := x.circle(waiting)
+		if err != nil {
+			return err
+		}
+		if len(together) == 0 {
+			break
+		}
+		if err := x.applyTogether(together, out); err != nil {
+			return err
+		}
+		waiting = slices.DeleteFunc(waiting, func(w pending) bool {
+			return slices.ContainsFunc(together, func(t pending) bool { return t.at == w.at })
+		})
+	}
+	for _, w := range waiting {
+		out[w.at].Err = w.err
+	}
+	return nil
+}
+
+// try applies one change. done is false when another account is in its way.
+func (x *dirTx) try(c dirsync.Change, at int, out []dirsync.Applied) (p pending, done bool, err error) {
+	e, err := x.plan(c)
+	if err == nil {
+		err = x.conflict(c, e)
+	}
+	refused, ok := errors.AsType[*dirsync.Error](err)
+	switch {
+	case err != nil && !ok:
+		return pending{}, false, err
+	case err != nil && refused.Kind == dirsync.Conflict && refused.Field != "":
+		return pending{at, e, refused}, false, nil
+	case err != nil && (refused.Kind == dirsync.Conflict || refused.Kind == dirsync.Invalid || refused.Kind == dirsync.NotFound):
+		out[at].Err = refused
+		return pending{}, true, nil
+	case err != nil:
+		return pending{}, false, err
+	}
+	if err := x.write(&e); err != nil {
+		return pending{}, false, err
+	}
+	out[at].Account = x.d.result(e)
+	return pending{}, true, nil
+}
+
+// edit is what a change makes of an account.
+type edit struct {
+	seq    uint64 // 0: an account to be made
+	was    dirsync.Account
+	now    dirsync.Account
+	gone   bool // the account is to be removed
+	same   bool // there is nothing to write
+	taken  []uniqueKey
+	leaves []uniqueKey
+}
+
+func (d *Directory) result(e edit) dirsync.Account {
+	if e.gone || e.now.ID == "" {
+		return dirsync.Account{}
+	}
+	return d.show(e.now)
+}
+
+// plan works out what a change would do, without regard to other accounts.
+func (x *dirTx) plan(c dirsync.Change) (edit, error) {
+	seq, was, err := x.subject(c)
+	if err != nil {
+		return edit{}, err
+	}
+	e := edit{seq: seq, was: was, now: was}
+	switch {
+	case c.Kind < dirsync.Delete || c.Kind > dirsync.Create:
+		return edit{}, x.refuse(c, "", "", "there is no change of this kind")
+	case seq == 0 && (c.Kind == dirsync.Delete || c.Kind == dirsync.Deactivate):
+		e.same = true
+		return e, nil
+	case seq == 0 && c.Kind != dirsync.Create:
+		return edit{}, &dirsync.Error{Op: c.Kind.String() + " user", ID: c.Person, Kind: dirsync.NotFound}
+	case c.Kind == dirsync.Delete:
+		e.gone, e.leaves = true, x.d.keysOf(was)
+		return e, nil
+	case c.Kind == dirsync.Deactivate:
+		e.now.Active = false
+	case seq == 0:
+		e.now = dirsync.Account{Source: c.Person, Active: true, Values: c.After, Created: x.s.opts.Now().UTC()}
+		err = x.validate(c, c.After, dirsync.Values{})
+	default:
+		if c.Kind == dirsync.Create {
+			if was.Source != "" && was.Source != c.Person {
+				return edit{}, &dirsync.Error{Op: "create user", ID: c.Person, Kind: dirsync.Conflict, Other: string(was.Source),
+					Err: fmt.Errorf("account %s belongs to %s", was.ID, was.Source)}
+			}
+			e.now.Source = c.Person
+		}
+		e.now.Active = was.Active || c.Kind != dirsync.Update
+		writes := c.Writes()
+		e.now.Values = was.Values.With(writes)
+		err = x.validate(c, writes, was.Values)
+	}
+	if err != nil {
+		return edit{}, err
+	}
+	e.now.Values = notNull(e.now.Values)
+	before, after := x.d.keysOf(was), x.d.keysOf(e.now)
+	for _, k := range before {
+		if !slices.Contains(after, k) {
+			e.leaves = append(e.leaves, k)
+		}
+	}
+	for _, k := range after {
+		if !slices.Contains(before, k) {
+			e.taken = append(e.taken, k)
+		}
+	}
+	e.same = seq != 0 && e.now.Active == was.Active && e.now.Source == was.Source && e.now.Values.Equal(was.Values)
+	if !e.same {
+		e.now.Updated = x.s.opts.Now().UTC()
+	}
+	return e, nil
+}
+
+func notNull(values dirsync.Values) dirsync.Values {
+	out := make(dirsync.Values, 0, len(values))
+	for _, v := range values {
+		if !v.Value.IsNull() {
+			out = out.Set(v.Field, v.Value)
+		}
+	}
+	return out
+}
+
+func (x *dirTx) refuse(c dirsync.Change, field, value, reason string) error {
+	if field != "" {
+		reason = field + " " + reason
+	}
+	return &dirsync.Error{Op: c.Kind.String() + " user", ID: c.Person, Kind: dirsync.Invalid, Field: field, Value: value,
+		Err: errors.New(reason)}
+}
+
+// validate refuses values that the schema does not allow, on top of those that the account has.
+func (x *dirTx) validate(c dirsync.Change, writes, has dirsync.Values) error {
+	for _, v := range writes {
+		i := slices.IndexFunc(x.d.schema, func(f dirsync.Field) bool { return f.Name == v.Field })
+		if i < 0 {
+			return x.refuse(c, v.Field, v.Value.Text, "is not a field of the directory")
+		}
+		if v.Value.IsNull() {
+			continue
+		}
+		switch f := x.d.schema[i]; {
+		case v.Value.Type != f.Type:
+			return x.refuse(c, v.Field, v.Value.Text, fmt.Sprintf("must be a %s, and this is a %s", f.Type, v.Value.Type))
+		case f.Type == dirsync.Choice && !slices.Contains(f.Options, v.Value.Text):
+			return x.refuse(c, v.Field, v.Value.Text, "is none of the field's options")
+		case f.MaxLength > 0 && utf8.RuneCountInString(v.Value.Text) > f.MaxLength:
+			return x.refuse(c, v.Field, v.Value.Text, fmt.Sprintf("is longer than %d characters", f.MaxLength))
+		}
+	}
+	for _, f := range x.d.schema {
+		if !f.Required {
+			continue
+		}
+		v, ok := writes.Get(f.Name)
+		if !ok {
+			v, _ = has.Get(f.Name)
+		}
+		if v.IsNull() || v.Text == "" {
+			return x.refuse(c, f.Name, "", "is required")
+		}
+	}
+	return nil
+}
+
+// conflict finds another account that has what an edit takes.
+func (x *dirTx) conflict(c dirsync.Change, e edit) error {
+	for _, k := range e.taken {
+		seq, other, err := x.holder(k, e.seq)
+		if err != nil {
+			return err
+		}
+		if seq != 0 {
+			return x.conflictWith(c, e, k, other)
+		}
+	}
+	return nil
+}
+
+func (x *dirTx) conflictWith(c dirsync.Change, e edit, k uniqueKey, other dirsync.Account) error {
+	err := &dirsync.Error{Op: c.Kind.String() + " user", ID: c.Person, Kind: dirsync.Conflict, Field: k.tag, Other: describe(other)}
+	if k.tag == tagSource {
+		err.Field, err.Value = "source id", k.text
+	} else {
+		v, _ := e.now.Values.Get(k.tag)
+		err.Value = v.Text
+	}
+	err.Err = fmt.Errorf("%s %s belongs to %s", err.Field, err.Value, err.Other)
+	return err
+}
+
+// describe says who an account is, for people.
+func describe(a dirsync.Account) string {
+	first, _ := a.Values.Get(dirsync.FirstName)
+	last, _ := a.Values.Get(dirsync.LastName)
+	email, _ := a.Values.Get(dirsync.EmailAddress)
+	s := first.Text
+	if s != "" && last.Text != "" {
+		s += " "
+	}
+	s += last.Text
+	if email.Text != "" {
+		s += " <" + email.Text + ">"
+	}
+	return s + " (" + a.ID + ")"
+}
+
+// circle finds, among changes that are in one another's way, the most that can be made all at once: each takes only
+// what nobody has, or what another of them leaves, and no two take the same.
+func (x *dirTx) circle(waiting []pending) ([]pending, error) {
+	set := slices.Clone(waiting)
+	for {
+		leaving, taking := map[leave]bool{}, map[uniqueKey]int{}
+		for _, p := range set {
+			for _, k := range p.edit.leaves {
+				leaving[leave{p.edit.seq, k}] = true
+			}
+			for _, k := range p.edit.taken {
+				if _, ok := taking[k]; !ok {
+					taking[k] = p.at
+				}
+			}
+		}
+		kept := make([]pending, 0, len(set))
+		for _, p := range set {
+			ok := true
+			for _, k := range p.edit.taken {
+				seq, _, err := x.holder(k, p.edit.seq)
+				if err != nil {
+					return nil, err
+				}
+				ok = ok && taking[k] == p.at && (seq == 0 || leaving[leave{seq, k}])
+			}
+			if ok {
+				kept = append(kept, p)
+			}
+		}
+		if len(kept) == len(set) {
+			return kept, nil
+		}
+		set = kept
+	}
+}
+
+// leave is a key that an account gives up.
+type leave struct {
+	seq uint64
+	key uniqueKey
+}
+
+// applyTogether writes a circle.
+func (x *dirTx) applyTogether(set []pending, out []dirsync.Applied) error {
+	for i := range set {
+		if err := x.write(&set[i].edit); err != nil {
+			return err
+		}
+		out[set[i].at].Account = x.d.result(set[i].edit)
+	}
+	return nil
+}
+
+// write makes an edit happen.
+func (x *dirTx) write(e *edit) error {
+	if e.same {
+		return nil
+	}
+	for _, k := range e.leaves {
+		x.lost = true
+		if err := x.unindex(x.d.keys, k.hash(), e.seq); err != nil {
+			return err
+		}
+	}
+	if e.gone {
+		x.count--
+		return storageError(x.users.Delete(seqKey(e.seq)))
+	}
+	if e.seq == 0 {
+		seq, err := x.users.NextSequence()
+		if err != nil {
+			return storageError(err)
+		}
+		e.seq, e.now.ID = seq, accountID(seq)
+		x.count++
+	}
+	for _, k := range e.taken {
+		if err := x.index(x.d.keys, k.hash(), e.seq); err != nil {
+			return err
+		}
+	}
+	x.buf = appendAccount(x.buf[:0], e.now)
+	return put(x.users, seqKey(e.seq), x.arena.keep(x.buf))
+}

@@ -1,0 +1,142 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+
+	bolt "go.etcd.io/bbolt"
+
+	"dirsync"
+)
+
+// bucketNumbers is the bucket whose sequence numbers the runs of all syncs.
+const bucketNumbers = "numbers"
+
+func (x *syncTx) runs() (*bolt.Bucket, error) { return x.bucket(x.root, bucketRuns) }
+
+// knownRun fails unless there is a run of this sync with that number.
+func (x *syncTx) knownRun(id dirsync.RunID) error {
+	runs, err := x.runs()
+	if err != nil {
+		return err
+	}
+	if runs == nil || runs.Get(seqKey(uint64(id))) == nil {
+		return errNo("run", uint64(id))
+	}
+	return nil
+}
+
+func (x *syncTx) putRun(r dirsync.Run) error {
+	runs, err := x.runs()
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return put(runs, seqKey(uint64(r.ID)), body)
+}
+
+// NewRun implements engine.Journal.
+func (y *Sync) NewRun(ctx context.Context, r dirsync.Run) (id dirsync.RunID, err error) {
+	err = y.update(ctx, "keep new run", func(x *syncTx) error {
+		numbers, err := x.top(bucketNumbers)
+		if err != nil {
+			return err
+		}
+		n, err := numbers.NextSequence()
+		if err != nil {
+			return storageError(err)
+		}
+		id = dirsync.RunID(n)
+		r.ID = id
+		return x.putRun(r)
+	})
+	if err != nil {
+		return 0, err
+	}
+	return id, nil
+}
+
+// pruneStep is how many plans are dropped when a run ends. More than one, so that a smaller KeepRuns takes hold.
+const pruneStep = 4
+
+// SaveRun implements engine.Journal. When the run has ended, the oldest plans beyond the latest KeepRuns are dropped, a
+// few at a time.
+func (y *Sync) SaveRun(ctx context.Context, r dirsync.Run) error {
+	return y.update(ctx, "keep run", func(x *syncTx) error {
+		if err := x.knownRun(r.ID); err != nil {
+			return err
+		}
+		if err := x.putRun(r); err != nil || r.Phase != dirsync.PhaseEnded {
+			return err
+		}
+		return x.prunePlans()
+	})
+}
+
+func (x *syncTx) prunePlans() error {
+	plans, err := x.bucket(x.root, bucketPlans)
+	if err != nil {
+		return err
+	}
+	runs, err := x.runs()
+	if err != nil {
+		return err
+	}
+	// The oldest run whose plan is kept.
+	cursor := runs.Cursor()
+	k, _ := cursor.Last()
+	for n := 1; n < x.s.opts.KeepRuns && k != nil; n++ {
+		k, _ = cursor.Prev()
+	}
+	if k == nil {
+		return nil
+	}
+	oldest := binary.BigEndian.Uint64(k)
+	for range pruneStep {
+		k, _ := plans.Cursor().First()
+		if len(k) != 8 || binary.BigEndian.Uint64(k) >= oldest {
+			return nil
+		}
+		if err := x.dropPlan(dirsync.RunID(binary.BigEndian.Uint64(k))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Runs implements engine.Journal.
+func (y *Sync) Runs(ctx context.Context, before dirsync.RunID, limit int) (out []dirsync.Run, err error) {
+	err = y.view(ctx, "list runs", func(x *syncTx) error {
+		runs, err := x.runs()
+		if err != nil || runs == nil {
+			return err
+		}
+		cursor := runs.Cursor()
+		k, v := cursor.Last()
+		if before != 0 {
+			if k, _ = cursor.Seek(seqKey(uint64(before))); k == nil {
+				k, v = cursor.Last()
+			} else {
+				k, v = cursor.Prev()
+			}
+		}
+		for ; len(k) == 8 && len(out) < limit; k, v = cursor.Prev() {
+			body, err := open(runs, k, v)
+			if err != nil {
+				return err
+			}
+			var r dirsync.Run
+			if err := json.Unmarshal(body, &r); err != nil {
+				return corrupt(fmt.Errorf("run %d: %w", binary.BigEndian.Uint64(k), err))
+			}
+			out = append(out, r)
+		}
+		return nil
+	})
+	return out, err
+}

@@ -1,0 +1,123 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+
+	bolt "go.etcd.io/bbolt"
+
+	"dirsync"
+)
+
+// The schema's number lies in meta/schema. It is the number of steps that the file has been through.
+const (
+	bucketMeta = "meta"
+	keySchema  = "schema"
+	// schemaVersion is the newest schema, which a new store has at once. It is 1 and one more for every step.
+	schemaVersion = 1
+)
+
+// step brings a file from one schema to the next, in one transaction.
+type step struct {
+	// name says what the step does, for the error when it fails: "number the accounts".
+	name string
+	run  func(*bolt.Tx) error
+}
+
+// steps are all steps in order: the first leads from schema 1 to schema 2. There is none yet.
+func steps() []step { return nil }
+
+func writeSchema(tx *bolt.Tx, version uint64) error {
+	b, err := tx.CreateBucketIfNotExists([]byte(bucketMeta))
+	if err != nil {
+		return err
+	}
+	return put(b, []byte(keySchema), appendUint([]byte{rowVersion}, version))
+}
+
+func readSchema(tx *bolt.Tx) (uint64, error) {
+	body, err := get(tx.Bucket([]byte(bucketMeta)), []byte(keySchema))
+	if err != nil {
+		return 0, err
+	}
+	if body == nil {
+		return 0, &dirsync.Error{Kind: dirsync.Corrupt, Err: errors.New("this is a database of another program, or its beginning is damaged"),
+			Hint: "Check the path."}
+	}
+	d := decode(body)
+	version := d.uint()
+	if err := d.end(); err != nil {
+		return 0, corrupt(fmt.Errorf("the schema's number: %w", err))
+	}
+	return version, nil
+}
+
+// load brings the file to the newest schema and reads what is kept in memory.
+func (s *Store) load() error {
+	if err := s.migrate(steps()); err != nil {
+		return err
+	}
+	var names []string
+	err := s.db.View(func(tx *bolt.Tx) error {
+		syncs := tx.Bucket([]byte(bucketSyncs))
+		if syncs == nil {
+			return nil
+		}
+		return syncs.ForEachBucket(func(k []byte) error {
+			names = append(names, string(k))
+			return nil
+		})
+	})
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		y := s.Sync(name)
+		if err := s.reload(y.ids); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) reload(ix *index) error {
+	s.state.Lock()
+	defer s.state.Unlock()
+	return s.replay(ix)
+}
+
+// migrate runs the steps that the file has not been through, each in a transaction of its own that also keeps its
+// number, so that an interrupted migration goes on where it stopped.
+func (s *Store) migrate(steps []step) error {
+	newest := uint64(len(steps)) + 1
+	var version uint64
+	err := s.db.View(func(tx *bolt.Tx) (err error) {
+		version, err = readSchema(tx)
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case version == 0:
+		return corrupt(errors.New("schema 0, which there never was"))
+	case version > newest:
+		return &dirsync.Error{Kind: dirsync.Invalid, Err: fmt.Errorf("schema %d, and this program knows only up to %d", version, newest),
+			Hint: "The file was written by a newer version of dirsync: use that version, or restore the backup made before the upgrade."}
+	case version < newest && s.opts.ReadOnly:
+		return &dirsync.Error{Kind: dirsync.Invalid, Err: fmt.Errorf("schema %d is older than this program's, %d", version, newest),
+			Hint: "Start the daemon once; it brings the store up to date."}
+	}
+	for ; version < newest; version++ {
+		step := steps[version-1]
+		err := s.db.Update(func(tx *bolt.Tx) error {
+			if err := step.run(tx); err != nil {
+				return err
+			}
+			return writeSchema(tx, version+1)
+		})
+		if err != nil {
+			return fmt.Errorf("bring the store to schema %d: %s: %w", version+1, step.name, fileError(err))
+		}
+	}
+	return nil
+}
