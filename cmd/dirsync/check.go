@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"dirsync/graph"
+	"dirsync/store"
+)
+
+// checkView is what check found out about one tenant.
+type checkView struct {
+	Tenant       string    `json:"tenant"`
+	ID           string    `json:"id"`
+	Name         string    `json:"name,omitempty"`
+	Domain       string    `json:"domain,omitempty"`
+	Permissions  []string  `json:"permissions"`
+	Missing      []string  `json:"missing,omitempty"`
+	TokenExpires time.Time `json:"token_expires,omitzero"`
+	ClockSkew    string    `json:"clock_skew,omitempty"`
+	ConsentURL   string    `json:"consent_url,omitempty"`
+	Error        string    `json:"error,omitempty"`
+	err          error
+}
+
+func (a *app) checkCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "check",
+		Short: "Check the configuration, the store and each tenant",
+		Long: `check reads the configuration, compiles every mapping, opens the store, signs in to
+every tenant and verifies that it is the one that was configured and that users
+may be read. Nobody is read into the store and nothing is written to a target.
+
+Exit codes: 0 all is well; 1 something is not; 2 the command line or the
+configuration is wrong.`,
+		Example: "  dirsync check -c config.yaml",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, names, err := a.load(nil)
+			if err != nil {
+				return err
+			}
+			return a.check(cmd.Context(), cfg, names)
+		},
+	}
+}
+
+func (a *app) check(ctx context.Context, cfg *Config, names []string) error {
+	clients := map[string]*graph.Client{}
+	views := []checkView{}
+	failed := false
+	for _, name := range slices.Sorted(maps.Keys(cfg.Tenants)) {
+		v := checkView{Tenant: name, ID: cfg.Tenants[name].ID}
+		client, err := a.client(cfg.Tenants[name])
+		if err == nil {
+			clients[name] = client
+			var r graph.Report
+			r, err = client.Check(ctx)
+			v = viewReport(name, v.ID, r)
+		}
+		if err != nil {
+			v.Error, v.err, failed = err.Error(), err, true
+		}
+		views = append(views, v)
+	}
+	if err := a.printCheck(views); err != nil {
+		return err
+	}
+	st, err := a.openStore(cfg, false)
+	if err != nil {
+		return err
+	}
+	err = a.checkSyncs(ctx, cfg, st, names, clients)
+	if err := errors.Join(err, st.Close()); err != nil {
+		return err
+	}
+	if failed {
+		return &exitError{code: exitFailed}
+	}
+	return nil
+}
+
+func viewReport(name, id string, r graph.Report) checkView {
+	v := checkView{
+		Tenant: name, ID: id, Name: r.Tenant.Name, Domain: r.Tenant.Domain, Permissions: r.Roles, Missing: r.Missing,
+		TokenExpires: r.TokenExpires,
+	}
+	if len(r.Missing) > 0 {
+		v.ConsentURL = r.ConsentURL
+	}
+	if r.ClockSkew > time.Minute || r.ClockSkew < -time.Minute {
+		v.ClockSkew = roughly(r.ClockSkew)
+	}
+	return v
+}
+
+func (a *app) printCheck(views []checkView) error {
+	if a.json() {
+		return writeJSON(a.stdout, struct {
+			Tenants []checkView `json:"tenants"`
+		}{views})
+	}
+	for _, v := range views {
+		a.printf("Tenant %s\n", clean(v.Tenant))
+		t := NewTable(a.style, "  CHECK", "RESULT")
+		t.Row("  tenant id", v.ID)
+		t.Row("  name", v.Name)
+		t.Row("  default domain", v.Domain)
+		t.Row("  permissions granted", strings.Join(v.Permissions, ", "))
+		if len(v.Missing) > 0 {
+			t.Row("  permissions missing", painted{red, strings.Join(v.Missing, ", ")})
+			t.Row("  to grant them", v.ConsentURL)
+		}
+		if !v.TokenExpires.IsZero() {
+			t.Row("  token expires", when(v.TokenExpires, a.now()))
+		}
+		if v.ClockSkew != "" {
+			t.Row("  clock", painted{yellow, "this machine's clock is off by " + v.ClockSkew})
+		}
+		if v.err == nil {
+			t.Row("  reading users", painted{green, "works"})
+		} else {
+			t.Row("  reading users", painted{red, "does not work"})
+		}
+		if err := t.Write(a.stdout); err != nil {
+			return err
+		}
+		if v.err != nil {
+			a.exit(fmt.Errorf("tenant %s: %w", v.Tenant, v.err))
+		}
+		a.printf("\n")
+	}
+	return nil
+}
+
+// checkSyncs compiles every mapping and reports all faults of all of them at once.
+func (a *app) checkSyncs(ctx context.Context, cfg *Config, st *store.Store, names []string, clients map[string]*graph.Client) error {
+	all := &ConfigError{File: cfg.Path}
+	for _, name := range names {
+		client := clients[cfg.Syncs[name].From.Entra]
+		if client == nil {
+			continue
+		}
+		w, err := a.join(ctx, cfg, st, name, client)
+		if ce, ok := errors.AsType[*ConfigError](err); ok {
+			all.Faults = append(all.Faults, ce.Faults...)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if !a.json() {
+			a.printf("Sync %s: %s mapped; reads %s\n", clean(name), counted(len(w.config.Fields), "field", "fields"), strings.Join(w.mapping.Properties(), ", "))
+		}
+	}
+	if len(all.Faults) > 0 {
+		return all
+	}
+	if !a.json() {
+		a.printf("Store %s: opens\n", clean(st.Path()))
+	}
+	return nil
+}

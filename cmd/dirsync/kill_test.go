@@ -1,0 +1,296 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/text/unicode/norm"
+
+	"dirsync"
+	"dirsync/graph/graphtest"
+	"dirsync/store"
+)
+
+var kills = flag.Int("kills", 50, "how often TestKill kills a running dirsync")
+
+// TestKill kills a real dirsync at random moments while its tenant keeps changing. After every kill the store is whole
+// and nobody has lost anything; in the end the directory is what the tenant says.
+func TestKill(t *testing.T) {
+	const people = 3000
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	tenant := &graphtest.Tenant{}
+	tenant.Generate(people, 1)
+	server := start(t, tenant)
+	dir := t.TempDir()
+	config := setUp(t, dir, server.URL, server.CA, tenant.Identity())
+	w := &killWorld{t: t, tenant: tenant, path: filepath.Join(dir, "dirsync.db"), safe: map[string]bool{}, accounts: map[dirsync.ID]string{}}
+	for i, u := range candidates(tenant.Users()) {
+		w.ids = append(w.ids, text(u, "id"))
+		w.safe[text(u, "id")] = i%2 == 0
+	}
+
+	run := func(after time.Duration) (killed bool, took time.Duration) {
+		cmd := child(t, "run", "-c", config)
+		var out bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &out
+		began := time.Now()
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- cmd.Wait() }()
+		deadline, cancel := context.WithTimeout(t.Context(), after)
+		defer cancel()
+		var err error
+		select {
+		case err = <-ended:
+		case <-deadline.Done():
+			_ = cmd.Process.Signal(syscall.SIGKILL)
+			err, killed = <-ended, true
+		}
+		took = time.Since(began)
+		exit := (*exec.ExitError)(nil)
+		if !killed && err != nil && !(errors.As(err, &exit) && exit.ExitCode() == exitPartial) {
+			t.Fatalf("run: %v\n%s", err, out.String())
+		}
+		return killed, took
+	}
+
+	// The first run is killed as well, so its length has to be guessed.
+	whole, hits := 2*time.Second, 0
+	for n := 0; hits < *kills; n++ {
+		if n > 20**kills+20 {
+			t.Fatalf("only %d of %d processes were still running when they were to be killed", hits, n)
+		}
+		w.change(rnd, 300)
+		stop := w.keepChanging(rnd.Uint64())
+		killed, took := run(time.Duration(rnd.Int64N(int64(whole))))
+		stop()
+		if killed {
+			hits++
+		} else {
+			whole = took*11/10 + 5*time.Millisecond
+		}
+		w.check()
+	}
+	for range 2 {
+		if killed, _ := run(time.Minute); killed {
+			t.Fatal("a run without a kill took more than a minute")
+		}
+	}
+	w.check()
+	w.compare()
+	t.Logf("%d kills; %d requests, %d people at the end", hits, tenant.Requests().Total, len(tenant.Users()))
+}
+
+// killWorld is a tenant that changes, and the store of the processes that are killed.
+type killWorld struct {
+	t      *testing.T
+	tenant *graphtest.Tenant
+	path   string
+	mu     sync.Mutex
+	ids    []string
+	hired  int
+	// safe people are never deleted, blocked or spoilt; they must never lose their account.
+	safe     map[string]bool
+	accounts map[dirsync.ID]string
+}
+
+// change makes n changes in the tenant.
+func (w *killWorld) change(rnd *rand.Rand, n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for range n {
+		id := w.ids[rnd.IntN(len(w.ids))]
+		_, present := w.tenant.User(id)
+		switch what := rnd.IntN(12); {
+		case !present && what < 4:
+			w.tenant.Restore(id)
+		case !present:
+		case what < 4:
+			w.tenant.Update(id, map[string]any{"department": fmt.Sprint("D", rnd.IntN(9))})
+		case what < 6:
+			w.tenant.Update(id, map[string]any{"surname": fmt.Sprint("S", rnd.IntN(9))})
+		case what == 6:
+			w.tenant.Update(id, map[string]any{"department": nil})
+		case what == 7:
+			w.hired++
+			name := fmt.Sprint("hired", w.hired)
+			w.ids = append(w.ids, w.tenant.Add(graphtest.User{"givenName": name, "surname": "New", "displayName": name, "mail": name + "@contoso.com"})...)
+		case w.safe[id]:
+		case what == 8:
+			w.tenant.Update(id, map[string]any{"accountEnabled": rnd.IntN(2) == 0})
+		case what == 9:
+			w.tenant.Update(id, map[string]any{"givenName": []any{nil, "G1", "G2"}[rnd.IntN(3)]})
+		case what == 10 && rnd.IntN(10) == 0: // few, so that the guard lets them pass
+			w.tenant.Delete(id)
+		}
+	}
+}
+
+// keepChanging changes the tenant while a process reads it, until stop is called.
+func (w *killWorld) keepChanging(seed uint64) (stop func()) {
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				w.change(rnd, 3)
+			}
+		}
+	}()
+	return func() { close(done); <-ended }
+}
+
+// open opens the store that the killed process left behind, and closes it with the test's step.
+func (w *killWorld) open(fn func(*store.Store, *store.Directory)) {
+	w.t.Helper()
+	st, err := store.Open(w.path, store.Options{})
+	if err != nil {
+		w.t.Fatalf("the store after a kill: %v", err)
+	}
+	d, err := st.Directory(dirsync.Field{Name: "department", Type: dirsync.Text}, dirsync.Field{Name: "office", Type: dirsync.Text})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	fn(st, d)
+	if err := st.Close(); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// check asserts what must hold after every kill.
+func (w *killWorld) check() {
+	w.t.Helper()
+	w.open(func(st *store.Store, d *store.Directory) {
+		st.Sync("staff")
+		broken, err := st.Verify(w.t.Context())
+		if err != nil || len(broken) > 0 {
+			w.t.Fatalf("the store is not whole: %v\n%s", err, strings.Join(broken, "\n"))
+		}
+		seen := map[dirsync.ID]bool{}
+		err = d.Users(w.t.Context(), func(a dirsync.Account) error {
+			switch first := w.accounts[a.Source]; {
+			case seen[a.Source]:
+				w.t.Fatalf("%s has two accounts", a.Source)
+			case first != "" && first != a.ID:
+				w.t.Fatalf("%s had account %s and now has %s", a.Source, first, a.ID)
+			case w.safe[string(a.Source)] && !a.Active:
+				w.t.Fatalf("%s was never deleted nor blocked, and is inactive", a.Source)
+			}
+			seen[a.Source], w.accounts[a.Source] = true, a.ID
+			return nil
+		})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for id, account := range w.accounts {
+			if !seen[id] {
+				w.t.Fatalf("account %s of %s is gone", account, id)
+			}
+		}
+	})
+}
+
+// compare asserts that the directory is what the tenant says.
+func (w *killWorld) compare() {
+	w.t.Helper()
+	w.open(func(st *store.Store, d *store.Directory) {
+		rows, err := rejections(w.t.Context(), st.Sync("staff"), 0)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		rejected := map[string]rejectionView{}
+		for _, r := range rows {
+			rejected[r.ID] = r
+		}
+		accounts := map[string]dirsync.Account{}
+		if err := d.Users(w.t.Context(), func(a dirsync.Account) error { accounts[string(a.Source)] = a; return nil }); err != nil {
+			w.t.Fatal(err)
+		}
+		faults := 0
+		fail := func(format string, args ...any) {
+			if faults++; faults <= 10 {
+				w.t.Errorf(format, args...)
+			}
+		}
+		present := map[string]bool{}
+		for _, u := range w.tenant.Users() {
+			id := text(u, "id")
+			present[id] = true
+			a, has := accounts[id]
+			r, isRejected := rejected[id]
+			valid := text(u, "givenName") != "" && text(u, "surname") != "" && text(u, "mail") != ""
+			switch {
+			case !enabled(u):
+				if has && a.Active {
+					fail("%s is blocked and has an active account", id)
+				}
+			case !valid && !isRejected:
+				fail("%s has no names or no mail and is not rejected", id)
+			case !valid:
+			case isRejected && r.Field == dirsync.EmailAddress: // somebody else has the address
+			case isRejected:
+				fail("%s is rejected: %s %s", id, r.Field, r.Reason)
+			case !has || !a.Active:
+				fail("%s is there and has no active account", id)
+			default:
+				for field, property := range map[string]string{"first_name": "givenName", "last_name": "surname", "department": "department"} {
+					got, _ := a.Values.Get(field)
+					if want := norm.NFC.String(strings.TrimSpace(text(u, property))); got.Text != want {
+						fail("%s: %s is %q, want %q", id, field, got.Text, want)
+					}
+				}
+			}
+		}
+		for id, a := range accounts {
+			if !present[id] && a.Active {
+				fail("%s is gone and has an active account", id)
+			}
+		}
+		if faults > 10 {
+			w.t.Errorf("… and %d more", faults-10)
+		}
+	})
+}
+
+// serveTenant is a process that serves a simulated tenant of DIRSYNC_TEST_PEOPLE people and writes where on its
+// standard output. It ends with its standard input.
+func serveTenant() {
+	var n int
+	if _, err := fmt.Sscan(envOr("DIRSYNC_TEST_PEOPLE", "1000"), &n); err != nil {
+		panic(err)
+	}
+	tenant := &graphtest.Tenant{}
+	tenant.Generate(n, 1)
+	server, err := graphtest.Start(tenant)
+	if err != nil {
+		panic(err)
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(tenantAddress{server.URL, string(server.CA)}); err != nil {
+		panic(err)
+	}
+	waitForEnd()
+	server.Close()
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"dirsync"
+	"dirsync/store"
+)
+
+// statusView is where a sync stands, as programs read it.
+type statusView struct {
+	Sync        string    `json:"sync"`
+	People      int       `json:"people"`
+	Gone        int       `json:"gone"`
+	Active      int       `json:"active"`
+	Inactive    int       `json:"inactive"`
+	Rejected    int       `json:"rejected"`
+	Owed        int       `json:"owed"`
+	Failing     int       `json:"failing"`
+	LastRead    time.Time `json:"last_read,omitzero"`
+	Reading     bool      `json:"reading_unfinished"`
+	LastRun     *runView  `json:"last_run,omitempty"`
+	LastSuccess time.Time `json:"last_success,omitzero"`
+	status      dirsync.RunStatus
+}
+
+func (a *app) statusCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "status [SYNC...]",
+		Short: "Show where each sync stands",
+		Long: `status shows, for each sync, how its last run ended and when one last ended well,
+how many people and accounts there are, and how many people are rejected, owed a
+change or failing.
+
+Exit codes: 0 the last run of every sync was a success; 1 failed, or the last run
+of some sync was a failure; 2 the command line or the configuration is wrong;
+3 some people are rejected, held or failing, or there was no run yet.`,
+		Example: "  dirsync status\n  dirsync status -o json",
+		Args:    cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.look(args, func(_ *Config, st *store.Store, names []string) error {
+				views := []statusView{}
+				for _, name := range names {
+					v, err := status(cmd.Context(), st, name)
+					if err != nil {
+						return fmt.Errorf("status of %s: %w", name, err)
+					}
+					views = append(views, v)
+				}
+				if err := a.printStatus(views); err != nil {
+					return err
+				}
+				return statusCode(views)
+			})
+		},
+	}
+}
+
+func status(ctx context.Context, st *store.Store, name string) (statusView, error) {
+	s, v := st.Sync(name), statusView{Sync: name}
+	t, err := s.Totals(ctx)
+	if err != nil {
+		return v, err
+	}
+	v.People, v.Gone, v.Active, v.Inactive, v.Rejected, v.Owed, v.Failing = t.People, t.Gone, t.Active, t.Inactive, t.Rejected, t.Owed, t.Failing
+	state, err := s.ReadState(ctx)
+	if err != nil {
+		return v, err
+	}
+	v.LastRead, v.Reading = state.Completed, state.Open || state.Confirming
+	runs, err := s.Runs(ctx, 0, 500)
+	if err != nil {
+		return v, err
+	}
+	if len(runs) > 0 {
+		last := viewRun(runs[0])
+		v.LastRun, v.status = &last, runs[0].Status
+	}
+	for _, r := range runs {
+		if r.Status == dirsync.Success || r.Status == dirsync.PartialSuccess {
+			v.LastSuccess = r.Ended
+			break
+		}
+	}
+	return v, nil
+}
+
+func (a *app) printStatus(views []statusView) error {
+	if a.json() {
+		return writeJSON(a.stdout, struct {
+			Syncs []statusView `json:"syncs"`
+		}{views})
+	}
+	now := a.now()
+	t := NewTable(a.style, "SYNC", "LAST RUN", "STATUS", "LAST READ", "PEOPLE", "ACTIVE", "INACTIVE", "REJECTED", "OWED", "FAILING")
+	for _, v := range views {
+		began, word := "never", painted{yellow, "no run yet"}
+		if v.LastRun != nil {
+			began, word = when(v.LastRun.Started, now), painted{statusColor(v.status), string(v.status)}
+		}
+		t.Row(v.Sync, began, word, when(v.LastRead, now), v.People, v.Active, v.Inactive, v.Rejected, v.Owed, v.Failing)
+	}
+	if err := t.Write(a.stdout); err != nil {
+		return err
+	}
+	for _, v := range views {
+		if v.status == dirsync.Failure {
+			a.printf("\n%s: the last run failed: %s\n", clean(v.Sync), clean(v.LastRun.Error))
+			a.printf("  the last run that changed what it could ended %s\n", when(v.LastSuccess, now))
+		}
+	}
+	return nil
+}
+
+func statusCode(views []statusView) error {
+	code := exitOK
+	for _, v := range views {
+		switch v.status {
+		case dirsync.Success:
+		case dirsync.Failure:
+			return &exitError{code: exitFailed}
+		default:
+			code = exitPartial
+		}
+	}
+	if code == exitOK {
+		return nil
+	}
+	return &exitError{code: code}
+}

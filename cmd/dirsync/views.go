@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"dirsync"
+	"dirsync/sync/engine"
+)
+
+// runView is a run as programs read it.
+type runView struct {
+	ID     string `json:"id"`
+	Sync   string `json:"sync"`
+	Status string `json:"status"`
+	figures
+	Started time.Time  `json:"started,omitzero"`
+	Ended   time.Time  `json:"ended,omitzero"`
+	AskedBy string     `json:"asked_by"`
+	Holds   []holdView `json:"holds,omitempty"`
+	Error   string     `json:"error,omitempty"`
+	Notes   []string   `json:"notes,omitempty"`
+}
+
+// figures are a run's counts as programs read them.
+type figures struct {
+	Read        int         `json:"read"`
+	Created     int         `json:"created"`
+	Updated     int         `json:"updated"`
+	Deactivated int         `json:"deactivated"`
+	Reactivated int         `json:"reactivated"`
+	Deleted     int         `json:"deleted"`
+	Unchanged   int         `json:"unchanged"`
+	Rejected    int         `json:"rejected"`
+	Held        int         `json:"held"`
+	Failed      int         `json:"failed"`
+	Requests    requestView `json:"requests"`
+}
+
+type requestView struct {
+	Source int `json:"source"`
+	Target int `json:"target"`
+}
+
+type holdView struct {
+	Kind    string `json:"kind"`
+	Count   int    `json:"count"`
+	Allowed int    `json:"allowed"`
+	Reason  string `json:"reason"`
+}
+
+func viewRun(r dirsync.Run) runView {
+	return runView{
+		ID: strconv.FormatUint(uint64(r.ID), 10), Sync: r.Sync, Status: string(r.Status), figures: viewFigures(r),
+		Started: r.Started, Ended: r.Ended, AskedBy: r.AskedBy, Holds: viewHolds(r.Holds), Error: r.Error, Notes: r.Notes,
+	}
+}
+
+func viewFigures(r dirsync.Run) figures {
+	c := r.Counts
+	return figures{
+		Read: c.Read, Created: c.Created, Updated: c.Updated, Deactivated: c.Deactivated, Reactivated: c.Reactivated,
+		Deleted: c.Deleted, Unchanged: c.Unchanged, Rejected: c.Rejected, Held: c.Held, Failed: c.Failed,
+		Requests: requestView(r.Requests),
+	}
+}
+
+func viewHolds(holds []dirsync.Hold) []holdView {
+	var out []holdView
+	for _, h := range holds {
+		out = append(out, holdView{h.Kind.String(), h.Count, h.Allowed, h.Reason})
+	}
+	return out
+}
+
+// rejectionView is a rejected person as programs read it: the first fault's field and value, and all reasons.
+type rejectionView struct {
+	ID     string `json:"id"`
+	User   string `json:"user"`
+	Field  string `json:"field"`
+	Value  string `json:"value"`
+	Reason string `json:"reason"`
+	name   string
+}
+
+func viewRejection(r dirsync.Rejection) rejectionView {
+	return rejectionView{string(r.ID), r.User, r.Faults[0].Field, r.Faults[0].Value, r.Reason(), r.Name}
+}
+
+// rejections lists up to limit of the people who stand rejected; zero lists them all.
+func rejections(ctx context.Context, s engine.Journal, limit int) ([]rejectionView, error) {
+	out := []rejectionView{}
+	var after dirsync.Seq
+	for {
+		batch, last, err := s.Rejections(ctx, after, 500)
+		if err != nil {
+			return nil, fmt.Errorf("list the rejected: %w", err)
+		}
+		for _, r := range batch {
+			if limit > 0 && len(out) == limit {
+				return out, nil
+			}
+			out = append(out, viewRejection(r))
+		}
+		if len(batch) < 500 {
+			return out, nil
+		}
+		after = last
+	}
+}
+
+// printRejections writes a table of rejected people, of which there are total.
+func (a *app) printRejections(rows []rejectionView, total int) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	a.printf("\n%s rejected. Their accounts, if any, are left as they are:\n\n", counted(total, "person is", "people are"))
+	t := NewTable(a.style, "NAME", "USER", "FIELD", "VALUE", "REASON")
+	for _, r := range rows {
+		t.Row(r.name, r.User, r.Field, r.Value, r.Reason)
+	}
+	if err := t.Write(a.stdout); err != nil {
+		return err
+	}
+	if len(rows) < total {
+		a.printf("… and %s more; -o json lists them all.\n", number(total-len(rows)))
+	}
+	return nil
+}
+
+// statusColor is green for good news, yellow for half-good, red for bad.
+func statusColor(s dirsync.RunStatus) color {
+	switch s {
+	case dirsync.Success:
+		return green
+	case dirsync.Failure:
+		return red
+	}
+	return yellow
+}
+
+// printRun writes a run's result for people.
+func (a *app) printRun(r dirsync.Run) error {
+	took := ""
+	if !r.Ended.IsZero() {
+		took = " in " + roughly(r.Ended.Sub(r.Started))
+	}
+	a.printf("%s: run %d ended as %s%s\n", clean(r.Sync), r.ID, a.style.paint(statusColor(r.Status), string(r.Status)), took)
+	if r.Error != "" {
+		a.printf("  error: %s\n", clean(r.Error))
+	}
+	c := r.Counts
+	t := NewTable(a.style, "  READ", "CREATED", "UPDATED", "DEACTIVATED", "REACTIVATED", "DELETED", "UNCHANGED", "REJECTED", "HELD", "FAILED")
+	t.Row(c.Read, c.Created, c.Updated, c.Deactivated, c.Reactivated, c.Deleted, c.Unchanged, c.Rejected, c.Held, c.Failed)
+	if err := t.Write(a.stdout); err != nil {
+		return err
+	}
+	a.printf("  %s to the source", counted(r.Requests.Source, "request", "requests"))
+	if r.Requests.Target > 0 {
+		a.printf(", %s to the target", number(r.Requests.Target))
+	}
+	a.printf("\n")
+	for _, n := range r.Notes {
+		a.printf("  note: %s\n", clean(n))
+	}
+	for _, h := range r.Holds {
+		a.printf("  held: %s. Nobody of these was touched; they stay owed.\n", clean(h.Reason))
+	}
+	return nil
+}
+
+// diff writes what a change does to each field: "department: Sales -> Legal".
+func diff(c dirsync.Change) string {
+	if c.Kind == dirsync.Create || c.Kind == dirsync.Delete {
+		values := c.After
+		if c.Kind == dirsync.Delete {
+			values = c.Before
+		}
+		var parts []string
+		for _, f := range values {
+			if !f.Value.IsNull() {
+				parts = append(parts, f.Field+": "+f.Value.Text)
+			}
+		}
+		return strings.Join(parts, ", ")
+	}
+	var parts []string
+	for _, f := range c.After {
+		old, _ := c.Before.Get(f.Field)
+		parts = append(parts, f.Field+": "+orNothing(old)+" -> "+orNothing(f.Value))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func orNothing(v dirsync.Value) string {
+	if v.IsNull() {
+		return "(empty)"
+	}
+	return v.Text
+}
+
+// changeView is a change as programs read it.
+type changeView struct {
+	Kind    string         `json:"change"`
+	ID      string         `json:"id"`
+	User    string         `json:"user"`
+	Name    string         `json:"name,omitempty"`
+	Account string         `json:"account,omitempty"`
+	Why     string         `json:"why"`
+	Before  dirsync.Values `json:"before,omitempty"`
+	After   dirsync.Values `json:"after,omitempty"`
+	Result  string         `json:"result,omitempty"`
+	Error   string         `json:"error,omitempty"`
+}
+
+func viewChange(c dirsync.Change) changeView {
+	return changeView{Kind: c.Kind.String(), ID: string(c.Person), User: c.User, Name: c.Name, Account: c.Account, Why: c.Why, Before: c.Before, After: c.After}
+}

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"dirsync"
+	"dirsync/graph"
+	"dirsync/mapping"
+	"dirsync/store"
+	"dirsync/sync/engine"
+	"dirsync/sync/plan"
+)
+
+// wired is one sync with all its parts joined.
+type wired struct {
+	name    string
+	config  *Sync
+	client  *graph.Client
+	engine  *engine.Engine
+	target  *store.Directory
+	sync    *store.Sync
+	mapping *mapping.Mapping
+}
+
+// load reads the configuration and the names of the syncs to work on: those given, or all in order of their names.
+func (a *app) load(names []string) (*Config, []string, error) {
+	cfg, err := LoadConfig(a.configPath)
+	if err != nil {
+		return nil, nil, err
+	}
+	all := slices.Sorted(maps.Keys(cfg.Syncs))
+	if len(names) == 0 {
+		return cfg, all, nil
+	}
+	for _, name := range names {
+		if cfg.Syncs[name] == nil {
+			return nil, nil, usageError("there is no sync %q in %s; it has: %s", name, a.configPath, strings.Join(all, ", "))
+		}
+	}
+	return cfg, names, nil
+}
+
+// openStore opens the store of a configuration.
+func (a *app) openStore(cfg *Config, readOnly bool) (*store.Store, error) {
+	st, err := store.Open(cfg.Store.Path, store.Options{ReadOnly: readOnly, Now: a.now})
+	if err != nil {
+		return nil, err
+	}
+	for _, note := range st.Notes() {
+		a.note("note: %s", note)
+	}
+	return st, nil
+}
+
+// wire joins the parts of one sync. Nothing is sent yet.
+func (a *app) wire(ctx context.Context, cfg *Config, st *store.Store, name string) (*wired, error) {
+	sc := cfg.Syncs[name]
+	client, err := a.client(cfg.Tenants[sc.From.Entra])
+	if err != nil {
+		return nil, fmt.Errorf("tenant %s: %w", sc.From.Entra, err)
+	}
+	return a.join(ctx, cfg, st, name, client)
+}
+
+// join is wire with a client that is there already.
+func (a *app) join(ctx context.Context, cfg *Config, st *store.Store, name string, client *graph.Client) (*wired, error) {
+	sc := cfg.Syncs[name]
+	target, err := st.Directory(cfg.Directory.FieldList()...)
+	if err != nil {
+		return nil, err
+	}
+	m, err := compile(ctx, cfg, name, client, target)
+	if err != nil {
+		return nil, err
+	}
+	state := st.Sync(name)
+	source := client.Users(m.Properties())
+	w := &wired{name: name, config: sc, client: client, target: target, sync: state, mapping: m}
+	w.engine = &engine.Engine{
+		Sync: name, Source: source, Target: target, Store: state, Mapping: m, Blocked: graph.Blocked,
+		Policy: plan.Policy{WhenDeleted: action(sc.WhenDeleted), Grace: time.Duration(sc.Grace)},
+		Limits: plan.Limits{Deletes: limit(sc.Limits.Deletes), Deactivations: limit(sc.Limits.Deactivations)},
+		Now:    a.now, Log: a.log,
+	}
+	return w, nil
+}
+
+func action(w WhenDeleted) plan.Action {
+	if w == DeleteDeleted {
+		return plan.Delete
+	}
+	return plan.Deactivate
+}
+
+func limit(l Limit) plan.Limit {
+	return plan.Limit{Count: l.Count, Share: float64(l.Share), Floor: l.Floor}
+}
+
+// compile checks a sync's mapping against what its source and its target have. The error is a *ConfigError with every
+// fault in it.
+func compile(ctx context.Context, cfg *Config, name string, client *graph.Client, target dirsync.Target) (*mapping.Mapping, error) {
+	to, err := target.Fields(ctx)
+	if err != nil {
+		return nil, err
+	}
+	from, err := client.Users(nil).Fields(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var specs []mapping.Spec
+	for _, f := range cfg.Syncs[name].Fields {
+		specs = append(specs, mapping.Spec{
+			Field: f.Field, From: f.From, Expr: f.Expr, Entra: f.Entra, Value: f.Value, Default: f.Default,
+			WhenNull: f.WhenNull, SyncUpdates: f.SyncUpdates, Format: f.Format,
+			Pos: mapping.Position(f.Pos), FromPos: mapping.Position(f.FromPos), ExprPos: mapping.Position(f.ExprPos),
+			EntraPos: mapping.Position(f.EntraPos), ValuePos: mapping.Position(f.ValuePos), FormatPos: mapping.Position(f.FormatPos),
+		})
+	}
+	m, problems := mapping.Compile(specs, mapping.Expression{}, from, to)
+	if len(problems) == 0 {
+		return m, nil
+	}
+	ce := &ConfigError{File: cfg.Path}
+	for _, p := range problems {
+		fault := ConfigFault{Position: Position(p.Pos), Path: "syncs." + name + ".fields", Message: p.Message}
+		if p.Field != "" {
+			fault.Path += "." + p.Field
+		}
+		if p.Hint != "" {
+			fault.Message += "; " + p.Hint
+		}
+		ce.Faults = append(ce.Faults, fault)
+	}
+	return nil, ce
+}
+
+// client makes the connection to a tenant, without using it yet.
+func (a *app) client(t *Tenant) (*graph.Client, error) {
+	gc := graph.Config{
+		Tenant: t.ID, ClientID: t.ClientID, Authority: t.Authority, BaseURL: t.Graph, Now: a.now, Log: a.log,
+	}
+	var err error
+	if t.Credential.Secret.IsSet() {
+		gc.Credential.Secret, err = t.Credential.Secret.Reveal()
+	} else {
+		gc.Credential.Certificate, err = t.Credential.Certificate.Bytes()
+	}
+	if err != nil {
+		return nil, err
+	}
+	if t.CA != "" {
+		pem, err := os.ReadFile(string(t.CA))
+		if err != nil {
+			return nil, fmt.Errorf("read the trusted certificates: %w", err)
+		}
+		gc.RootCAs = x509.NewCertPool()
+		if !gc.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, errors.New("read the trusted certificates: " + string(t.CA) + " holds no PEM certificate")
+		}
+	}
+	return graph.New(gc)
+}
+
+// each opens the store and calls fn for each of the syncs, one after the other. It goes on after an error, so that one
+// sync's failure does not stop the others, and returns the worst.
+func (a *app) each(ctx context.Context, names []string, fn func(*wired) error) error {
+	cfg, names, err := a.load(names)
+	if err != nil {
+		return err
+	}
+	st, err := a.openStore(cfg, false)
+	if err != nil {
+		return err
+	}
+	var worst error
+	for _, name := range names {
+		w, err := a.wire(ctx, cfg, st, name)
+		if err == nil {
+			err = fn(w)
+		}
+		if err != nil && len(names) > 1 && !said(err) {
+			a.exit(fmt.Errorf("sync %s: %w", name, err))
+			err = &exitError{code: exitFailed}
+		}
+		if worst == nil || said(worst) && err != nil {
+			worst = err
+		}
+	}
+	return errors.Join(worst, st.Close())
+}
+
+// said tells an error that only carries an exit code.
+func said(err error) bool {
+	e, ok := errors.AsType[*exitError](err)
+	return ok && e.err == nil
+}
