@@ -20,6 +20,7 @@ func Compile(specs []Spec, where Expression, source, target []dirsync.Field) (*M
 		}
 	}
 	c.required(specs)
+	m.where = c.where(where)
 	if len(c.problems) > 0 {
 		sortProblems(c.problems)
 		return nil, c.problems
@@ -31,7 +32,8 @@ func Compile(specs []Spec, where Expression, source, target []dirsync.Field) (*M
 		}
 	}
 	m.properties = c.properties()
-	m.fingerprint = fingerprint(m)
+	m.gather(c.source)
+	m.fingerprint = fingerprint(m, c.source)
 	return m, nil
 }
 
@@ -96,7 +98,7 @@ func (c *compiler) rule(s *Spec) (rule, bool) {
 	}
 	c.mapped[s.Field] = s.Pos
 	r := rule{spec: *s, createOnly: s.SyncUpdates != nil && !*s.SyncUpdates}
-	r.converter = converter{field: f}
+	r.converter = converter{field: f} // until the origin, and with it the type of what goes in, is known
 	c.origin(&r)
 	c.whenNull(&r)
 	return r, len(c.problems) == before
@@ -121,41 +123,141 @@ func (c *compiler) origin(r *rule) {
 		c.direct(r)
 	case s.Value != nil:
 		in := textInput(*s.Value)
+		r.converter = c.converter(s, r.field, dirsync.Text)
 		if _, reason := r.value(in); reason != "" {
 			c.problem(s.at(s.ValuePos), s.Field, "", "the constant %q %s", shown(*s.Value), reason)
 		}
 		r.source = &constant{in}
+	case s.Expr != "":
+		c.expression(r)
 	default:
-		c.problem(s.Pos, s.Field, "", "expressions are not supported yet")
+		c.entraExpression(r)
 	}
 }
 
-// property finds a property of the source.
-func (c *compiler) property(name, field string, pos Position) (dirsync.Field, bool) {
+// property finds a property of the source. The second result says why there is none, and behind a line end what to use
+// instead.
+func (c *compiler) property(name string) (dirsync.Field, string) {
 	f, ok := c.source[name]
 	switch {
 	case !ok:
-		c.problem(pos, field, didYouMean(name, c.sourceNames), "the source has no property %s", name)
+		return f, "the source has no property " + name + "\n" + didYouMean(name, c.sourceNames)
 	case f.Refused != "":
-		c.problem(pos, field, "", "%s cannot be used: %s", name, f.Refused)
-	default:
-		c.read[name] = true
-		return f, true
+		return f, name + " cannot be used: " + f.Refused
 	}
-	return f, false
+	c.read[name] = true
+	return f, ""
+}
+
+func splitRefusal(s string) (message, hint string) {
+	message, hint, _ = strings.Cut(s, "\n")
+	return message, hint
 }
 
 func (c *compiler) direct(r *rule) {
 	s := &r.spec
-	from, ok := c.property(s.From, s.Field, s.at(s.FromPos))
-	if !ok {
+	from, refused := c.property(s.From)
+	if refused != "" {
+		message, hint := splitRefusal(refused)
+		c.problem(s.at(s.FromPos), s.Field, hint, "%s", message)
 		return
 	}
 	r.source = newProperty(s.From)
-	if from.Type != r.field.Type {
-		c.problem(s.at(s.FromPos), s.Field, "map a property of the same type", "%s (%s) cannot be mapped onto %s (%s)",
+	r.converter = c.converter(s, r.field, from.Type)
+	c.fits(r, from, s.at(s.FromPos))
+}
+
+// fits checks that values of one type can be mapped onto the field.
+func (c *compiler) fits(r *rule, from dirsync.Field, pos Position) {
+	if ok, hint := fits(from, r.field, r.spec.Format != ""); !ok {
+		c.problem(pos, r.spec.Field, hint, "%s (%s) cannot be mapped onto %s (%s): the types must be the same",
 			label(from), from.Type, label(r.field), r.field.Type)
 	}
+}
+
+// expression compiles an expression of expr-lang.
+func (c *compiler) expression(r *rule) {
+	s := &r.spec
+	p, f := compileExpr(s.Expr, c.property)
+	if f != nil {
+		c.problem(s.at(s.ExprPos).within(f.line, f.column), s.Field, f.hint, "%s", f.message)
+		return
+	}
+	r.source = &expression{p}
+	from := dirsync.Field{Label: "the expression"}
+	switch p.result {
+	case staticNull:
+		c.problem(s.at(s.ExprPos), s.Field, "", "the expression never gives anything")
+		return
+	case staticArray:
+		c.problem(s.at(s.ExprPos), s.Field, "", "the expression gives %s", p.result)
+		return
+	case staticNumber:
+		from.Type = dirsync.Number
+	case staticBoolean:
+		from.Type = dirsync.Boolean
+	case staticMoment:
+		from.Type = dirsync.DateTime
+	case staticList:
+		from.Type = dirsync.TextList
+	default:
+		from.Type = dirsync.Text
+	}
+	if r.field.Type == dirsync.Reference && c.onlyReferences(p.reads) {
+		from.Type = dirsync.Reference
+	}
+	r.converter = c.converter(s, r.field, from.Type)
+	c.fits(r, from, s.at(s.ExprPos))
+}
+
+// onlyReferences tells whether an expression reads nothing but references, so that it can give one.
+func (c *compiler) onlyReferences(reads []*property) bool {
+	for _, p := range reads {
+		if c.source[p.name].Type != dirsync.Reference {
+			return false
+		}
+	}
+	return len(reads) > 0
+}
+
+// entraExpression compiles an expression in Entra's language, in which numbers, dates and truth are texts: they are
+// checked value by value. An attribute alone is a direct mapping, and must have the field's type like any other.
+func (c *compiler) entraExpression(r *rule) {
+	s := &r.spec
+	p, f := compileEntra(s.Entra, c.property)
+	if f != nil {
+		c.problem(s.at(s.EntraPos).within(f.line, f.column), s.Field, f.hint, "%s", f.message)
+		return
+	}
+	r.source = &entraExpression{p}
+	from := dirsync.Field{Label: "the expression", Type: p.root.gives()}
+	switch {
+	case p.root.kind == entraAttribute && !p.root.flipped:
+		from = p.root.property.field
+	case r.field.Type == dirsync.Reference:
+		if c.onlyReferences(p.reads) {
+			from.Type = dirsync.Reference
+		}
+	case r.field.Type != dirsync.TextList && from.Type == dirsync.Text:
+		from.Type = r.field.Type // each value is read as one of the field's
+	}
+	r.converter = c.converter(s, r.field, from.Type)
+	c.fits(r, from, s.at(s.EntraPos))
+}
+
+// where compiles the scope.
+func (c *compiler) where(e Expression) *program {
+	if strings.TrimSpace(e.Text) == "" {
+		return nil
+	}
+	p, f := compileExpr(e.Text, c.property)
+	switch {
+	case f != nil:
+		c.problem(e.Pos.within(f.line, f.column), WhereField, f.hint, "%s", f.message)
+	case p.result != staticBoolean:
+		c.problem(e.Pos, WhereField, `compare something: user.userType == "Member"`, "the scope must be true or false, but is %s", p.result)
+	}
+	return p
 }
 
 func label(f dirsync.Field) string {
@@ -184,6 +286,13 @@ func (c *compiler) whenNull(r *rule) {
 			"%s is required, so a new user without it has nothing to keep", s.Field)
 	case s.Default != nil:
 		v, reason := r.value(textInput(*s.Default))
+		if reason != "" && s.Format != "" {
+			// A default may also be written in the canonical form.
+			plain := converter{field: r.field, options: r.options}
+			if w, why := plain.value(textInput(*s.Default)); why == "" {
+				v, reason = w, ""
+			}
+		}
 		if reason != "" {
 			c.problem(s.at(s.DefaultPos), s.Field, "", "the default %q %s", shown(*s.Default), reason)
 		} else if v.IsNull() {

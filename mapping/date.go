@@ -125,6 +125,14 @@ func (p pattern) parse(s string) (time.Time, string) {
 	return t, ""
 }
 
+// format writes a moment in the pattern, in the pattern's zone or else in UTC.
+func (p pattern) format(t time.Time) string {
+	if p.zone != nil {
+		return t.In(p.zone).Format(p.layout)
+	}
+	return t.UTC().Format(p.layout)
+}
+
 // same tells whether t, written in the pattern, is s again. A zone may be written in several ways.
 func (p pattern) same(t time.Time, s string) bool {
 	if p.zoned {

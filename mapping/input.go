@@ -51,16 +51,14 @@ func (k kind) String() string {
 // input is what goes into a conversion: an attribute's JSON taken apart, a constant, or what an expression gave.
 type input struct {
 	kind kind
-	// text is the text itself; of a boolean "true" or "false", of a number its decimal digits.
+	// text is the text itself; of a boolean "true" or "false", of a number its digits as written, of an object its id,
+	// if it has one.
 	text string
 	list []string
 	when time.Time
 }
 
 func textInput(s string) input { return input{kind: kindText, text: s} }
-
-// errObject says that an attribute holds an object where a single value is expected.
-var errObject = errors.New("is an object, not a value")
 
 // decode takes one JSON value apart. What it returns shares no memory with raw. A list may hold texts only.
 func decode(raw json.RawMessage) (input, error) {
@@ -85,7 +83,7 @@ func decode(raw json.RawMessage) (input, error) {
 	case '[':
 		return decodeList(raw)
 	case '{':
-		return input{kind: kindObject}, nil
+		return decodeObject(raw)
 	default:
 		if (raw[0] == '-' || raw[0] >= '0' && raw[0] <= '9') && json.Valid(raw) {
 			return input{kind: kindNumber, text: string(raw)}, nil
@@ -109,7 +107,7 @@ func decodeList(raw json.RawMessage) (input, error) {
 	for _, p := range parts {
 		if p[0] != '"' {
 			if p[0] == '{' {
-				return input{kind: kindObject}, nil
+				return decodeObjects(parts)
 			}
 			if string(p) == "null" {
 				continue
@@ -123,6 +121,40 @@ func decodeList(raw json.RawMessage) (input, error) {
 		list = append(list, s)
 	}
 	return input{kind: kindList, list: list}, nil
+}
+
+// decodeObject keeps an object's id. One that is marked as removed, as Graph marks a manager who is no longer one, is
+// no value.
+func decodeObject(raw json.RawMessage) (input, error) {
+	var o struct {
+		ID      string          `json:"id"`
+		Removed json.RawMessage `json:"@removed"`
+	}
+	if err := json.Unmarshal(raw, &o); err != nil {
+		if !json.Valid(raw) {
+			return input{}, errBrokenText
+		}
+		o.ID = ""
+	}
+	if o.Removed != nil {
+		return input{}, nil
+	}
+	return input{kind: kindObject, text: o.ID}, nil
+}
+
+// decodeObjects takes the last of a list of objects that is not removed, which is how Graph delivers a manager.
+func decodeObjects(parts []json.RawMessage) (input, error) {
+	var last input
+	for _, p := range parts {
+		in, err := decodeObject(p)
+		if err != nil {
+			return input{}, errors.New("is a list of something other than texts")
+		}
+		if in.kind != kindNull {
+			last = in
+		}
+	}
+	return last, nil
 }
 
 var (

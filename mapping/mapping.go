@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"sync"
 
 	"dirsync"
 )
@@ -12,7 +13,9 @@ import (
 // many goroutines at once.
 type Mapping struct {
 	rules []rule // by field name
-	where *scope
+	where *program
+	reads []typedProperty // what expressions of expr-lang read
+	pool  sync.Pool       // of *person
 
 	properties  []string
 	createOnly  []string
@@ -58,6 +61,75 @@ type origin interface {
 type person struct {
 	id    dirsync.ID
 	attrs dirsync.Attributes
+	reads []typedProperty
+	// shop is made, and loaded with the person's properties, when the first expression is run.
+	shop   *workshop
+	loaded bool
+}
+
+func (m *Mapping) person(id dirsync.ID, attrs dirsync.Attributes) *person {
+	p, ok := m.pool.Get().(*person)
+	if !ok {
+		p = &person{reads: m.reads}
+	}
+	p.id, p.attrs, p.loaded = id, attrs, false
+	return p
+}
+
+func (m *Mapping) done(p *person) {
+	p.attrs = nil
+	m.pool.Put(p)
+}
+
+// workshop returns what running an expression needs, with the person's properties in it.
+func (p *person) workshop() *workshop {
+	if p.shop == nil {
+		p.shop = newWorkshop()
+	}
+	if !p.loaded {
+		p.loaded = true
+		p.shop.load(p, p.reads)
+	}
+	return p.shop
+}
+
+// gather lists what the expressions read, each property once.
+func (m *Mapping) gather(source map[string]dirsync.Field) {
+	programs := []*program{m.where}
+	for i := range m.rules {
+		if e, ok := m.rules[i].source.(*expression); ok {
+			programs = append(programs, e.program)
+		}
+	}
+	seen := map[string]bool{}
+	for _, p := range programs {
+		if p == nil {
+			continue
+		}
+		for _, r := range p.reads {
+			if !seen[r.name] {
+				seen[r.name] = true
+				m.reads = append(m.reads, typedProperty{*r, source[r.name]})
+			}
+		}
+	}
+}
+
+// inScope tells whether a person is in scope. When nobody can tell, they are, with a fault: a mistake must never make
+// somebody a leaver.
+func (m *Mapping) inScope(p *person) (bool, *dirsync.Fault) {
+	if m.where == nil {
+		return true, nil
+	}
+	in, err := p.workshop().run(m.where)
+	switch {
+	case err != nil:
+		return true, &dirsync.Fault{Field: WhereField, Value: shown(showReads(p, m.where.reads)), Reason: err.Error()}
+	case in.kind != kindBoolean:
+		return true, &dirsync.Fault{Field: WhereField, Value: shown(showReads(p, m.where.reads)),
+			Reason: "is neither true nor false, because something that it asks for is empty"}
+	}
+	return in.text == "true", nil
 }
 
 // Properties returns the names of the source's properties that the mapping reads, in the form in which they are asked
@@ -75,8 +147,9 @@ func (m *Mapping) Fingerprint() string { return m.fingerprint }
 // Map maps one person's record. Equal records give equal results, whenever and wherever they are mapped. It never
 // panics, whatever the attributes hold.
 func (m *Mapping) Map(id dirsync.ID, attrs dirsync.Attributes) Result {
-	p := person{id: id, attrs: attrs}
-	if in, fault := m.inScope(&p); !in || fault != nil {
+	p := m.person(id, attrs)
+	defer m.done(p)
+	if in, fault := m.inScope(p); !in || fault != nil {
 		r := Result{InScope: in}
 		if fault != nil {
 			r.Faults = []dirsync.Fault{*fault}
@@ -86,7 +159,7 @@ func (m *Mapping) Map(id dirsync.ID, attrs dirsync.Attributes) Result {
 	res := Result{InScope: true, Values: make(dirsync.Values, 0, len(m.rules))}
 	for i := range m.rules {
 		r := &m.rules[i]
-		v, leave, fault := r.apply(&p)
+		v, leave, fault := r.apply(p)
 		switch {
 		case fault != nil:
 			res.Faults = append(res.Faults, *fault)
