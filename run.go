@@ -54,7 +54,8 @@ type Run struct {
 
 // Counts are a run's figures. Except for Read, they count people.
 type Counts struct {
-	// Read counts the records that the source delivered; a person whose record came twice counts twice.
+	// Read counts the records that the source has delivered since the run before, however many readings that took; a
+	// person whose record came twice counts twice.
 	Read        int
 	Created     int
 	Updated     int

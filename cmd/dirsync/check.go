@@ -111,9 +111,11 @@ func (a *app) printCheck(views []checkView) error {
 		a.printf("Tenant %s\n", clean(v.Tenant))
 		t := NewTable(a.style, "  CHECK", "RESULT")
 		t.Row("  tenant id", v.ID)
-		t.Row("  name", v.Name)
-		t.Row("  default domain", v.Domain)
-		t.Row("  permissions granted", strings.Join(v.Permissions, ", "))
+		for _, row := range [][2]string{{"name", v.Name}, {"default domain", v.Domain}, {"permissions granted", strings.Join(v.Permissions, ", ")}} {
+			if row[1] != "" {
+				t.Row("  "+row[0], row[1])
+			}
+		}
 		if len(v.Missing) > 0 {
 			t.Row("  permissions missing", painted{red, strings.Join(v.Missing, ", ")})
 			t.Row("  to grant them", v.ConsentURL)

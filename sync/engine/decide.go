@@ -53,17 +53,17 @@ func (e *Engine) oweIfConfigChanged(ctx context.Context, r *dirsync.Run) error {
 	if err != nil {
 		return err
 	}
-	fingerprint := e.fingerprint()
-	switch state.Fingerprint {
-	case fingerprint:
-		return nil
-	case "": // never planned, so everybody is owed already
-		state.Fingerprint = fingerprint
+	was, now := state.Fingerprint, e.fingerprint()
+	fresh := state.Fresh
+	state.Fingerprint, state.Fresh = now, 0
+	switch {
+	case was != now && was != "": // without one nobody was ever planned, so everybody is owed already
+		r.Notes = append(r.Notes, "the configuration has changed; everybody was planned again")
+		return e.Store.OweAll(ctx, dirsync.WhyConfig, state, e.now())
+	case was != now || fresh > 0:
 		return e.Store.SetReadState(ctx, state)
 	}
-	state.Fingerprint = fingerprint
-	r.Notes = append(r.Notes, "the configuration has changed; everybody was planned again")
-	return e.Store.OweAll(ctx, dirsync.WhyConfig, state, e.now())
+	return nil
 }
 
 func (e *Engine) fingerprint() string {

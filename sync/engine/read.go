@@ -18,6 +18,7 @@ func (e *Engine) read(ctx context.Context, r *dirsync.Run) error {
 	if err != nil {
 		return err
 	}
+	r.Counts.Read = state.Fresh
 	if state.Confirming { // a process died between a full round and its look-ups
 		if err := e.confirm(ctx, r, &state); err != nil {
 			return err
@@ -103,11 +104,12 @@ func (e *Engine) mergePages(ctx context.Context, r *dirsync.Run, state *ReadStat
 		if next == *state && len(batch) == 0 {
 			return nil
 		}
+		next.Fresh = state.Fresh + len(batch)
 		// A cancelled run still writes down what it has read.
 		if _, err := e.Store.Merge(context.WithoutCancel(ctx), batch, next, e.now()); err != nil {
 			return err
 		}
-		r.Counts.Read += len(batch)
+		r.Counts.Read = next.Fresh
 		*state = next
 		clear(batch)
 		batch = batch[:0]
@@ -163,10 +165,12 @@ func (e *Engine) confirm(ctx context.Context, r *dirsync.Run, state *ReadState) 
 			return &dirsync.Error{Op: "look up users", Kind: dirsync.Unavailable,
 				Err: fmt.Errorf("%d were asked for and %d answered", len(ids), len(records))}
 		}
-		if _, err := e.Store.Merge(ctx, records, *state, e.now()); err != nil {
+		next := *state
+		next.Fresh += len(records)
+		if _, err := e.Store.Merge(ctx, records, next, e.now()); err != nil {
 			return err
 		}
-		r.Counts.Read += len(records)
+		*state, r.Counts.Read = next, next.Fresh
 	}
 	next := *state
 	next.Confirming, next.Completed = false, e.now()

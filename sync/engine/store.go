@@ -42,6 +42,9 @@ type ReadState struct {
 	Confirming bool `json:"confirming"`
 	// Completed is when the last round was completed, Confirming included.
 	Completed time.Time `json:"completed,omitzero"`
+	// Fresh counts the records that were merged since the last run planned: what that run will have read, however many
+	// readings it took.
+	Fresh int `json:"fresh,omitempty"`
 	// Fingerprint identifies the configuration by which everybody was last planned.
 	Fingerprint string `json:"fingerprint,omitempty"`
 }
