@@ -124,7 +124,7 @@ func (c *compiler) origin(r *rule) {
 	case s.Value != nil:
 		in := textInput(*s.Value)
 		r.converter = c.converter(s, r.field, dirsync.Text)
-		if _, reason := r.value(in); reason != "" {
+		if _, reason := r.value(&in); reason != "" {
 			c.problem(s.at(s.ValuePos), s.Field, "", "the constant %q %s", shown(*s.Value), reason)
 		}
 		r.source = &constant{in}
@@ -229,7 +229,7 @@ func (c *compiler) entraExpression(r *rule) {
 		c.problem(s.at(s.EntraPos).within(f.line, f.column), s.Field, f.hint, "%s", f.message)
 		return
 	}
-	r.source = &entraExpression{p}
+	r.source = &entraExpression{p, isDate(r.field.Type)}
 	from := dirsync.Field{Label: "the expression", Type: p.root.gives()}
 	switch {
 	case p.root.kind == entraAttribute && !p.root.flipped:
@@ -285,11 +285,12 @@ func (c *compiler) whenNull(r *rule) {
 		c.problem(s.at(s.WhenNullPos), s.Field, "use a default, or leave when_null out",
 			"%s is required, so a new user without it has nothing to keep", s.Field)
 	case s.Default != nil:
-		v, reason := r.value(textInput(*s.Default))
+		in := textInput(*s.Default)
+		v, reason := r.value(&in)
 		if reason != "" && s.Format != "" {
 			// A default may also be written in the canonical form.
 			plain := converter{field: r.field, options: r.options}
-			if w, why := plain.value(textInput(*s.Default)); why == "" {
+			if w, why := plain.value(&in); why == "" {
 				v, reason = w, ""
 			}
 		}

@@ -37,7 +37,7 @@ type converter struct {
 
 // value turns an input into a value of the field's type in canonical form. The second result is the reason why it
 // cannot be one, a phrase that follows the field's name, and empty when it can. No value at all gives null.
-func (c *converter) value(in input) (dirsync.Value, string) {
+func (c *converter) value(in *input) (dirsync.Value, string) {
 	if in.kind == kindNull {
 		return dirsync.Value{}, ""
 	}
@@ -52,7 +52,7 @@ func (c *converter) value(in input) (dirsync.Value, string) {
 }
 
 // convert returns the canonical form, empty for no value.
-func (c *converter) convert(in input) (string, string) {
+func (c *converter) convert(in *input) (string, string) {
 	if in.kind == kindText {
 		// Text that is plain has no outer space; the common case is not trimmed twice.
 		if in.text == "" || !plainText(in.text) && strings.TrimFunc(in.text, isOuterSpace) == "" {
@@ -87,16 +87,16 @@ func (c *converter) convert(in input) (string, string) {
 	}
 }
 
-func fromText(in input, want string, clean func(string) (string, string)) (string, string) {
+func fromText(in *input, want string, clean func(string) (string, string)) (string, string) {
 	if in.kind != kindText {
 		return "", wrongKind(in, want)
 	}
 	return clean(in.text)
 }
 
-func wrongKind(in input, want string) string { return "is " + in.kind.String() + ", not " + want }
+func wrongKind(in *input, want string) string { return "is " + in.kind.String() + ", not " + want }
 
-func (c *converter) text(in input) (string, string) {
+func (c *converter) text(in *input) (string, string) {
 	if c.out == nil {
 		return fromText(in, "text", cleanText)
 	}
@@ -146,7 +146,7 @@ func (c *converter) phone(s string) (string, string) {
 	return out, ""
 }
 
-func (c *converter) number(in input) (string, string) {
+func (c *converter) number(in *input) (string, string) {
 	switch {
 	case in.kind == kindText && c.style != nil:
 		return c.style.parse(in.text)
@@ -158,7 +158,7 @@ func (c *converter) number(in input) (string, string) {
 
 // currency reads an amount with its ISO 4217 code before or behind it; without one it is an amount of the code that
 // the format names.
-func (c *converter) currency(in input) (string, string) {
+func (c *converter) currency(in *input) (string, string) {
 	if in.kind != kindText && in.kind != kindNumber {
 		return "", wrongKind(in, "an amount of money")
 	}
@@ -201,7 +201,7 @@ func letters(s string) bool {
 
 // boolean accepts JSON's own, and the words true and false in any letter case, as Entra writes them: "True". Words
 // that the format names are accepted instead of those.
-func (c *converter) boolean(in input) (string, string) {
+func (c *converter) boolean(in *input) (string, string) {
 	switch {
 	case in.kind == kindBoolean:
 		return in.text, ""
@@ -252,7 +252,7 @@ func (c *converter) choice(s string) (string, string) {
 
 // reference reads another person's id: a text, or the object, or list of one object, in which Graph delivers a
 // manager. Whether that person exists is the engine's affair.
-func (c *converter) reference(in input) (string, string) {
+func (c *converter) reference(in *input) (string, string) {
 	switch in.kind {
 	case kindText, kindObject:
 	default:
@@ -289,7 +289,7 @@ func isGUID(s string) bool {
 }
 
 // list reads a list of texts, each cleaned, the empty ones left out. The order is the source's.
-func (c *converter) list(in input) (string, string) {
+func (c *converter) list(in *input) (string, string) {
 	entries := in.list
 	switch {
 	case in.kind == kindText && c.separator != "":
@@ -323,7 +323,7 @@ func encodeList(list []string) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-func (c *converter) date(in input) (string, string) {
+func (c *converter) date(in *input) (string, string) {
 	switch in.kind {
 	case kindMoment:
 		return canonicalDate(in.when.UTC()), ""
@@ -352,7 +352,7 @@ func (c *converter) date(in input) (string, string) {
 	return "", reason
 }
 
-func (c *converter) dateTime(in input) (string, string) {
+func (c *converter) dateTime(in *input) (string, string) {
 	switch in.kind {
 	case kindMoment:
 		return canonicalDateTime(in.when), ""

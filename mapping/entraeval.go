@@ -93,7 +93,7 @@ func (x *entraRun) attribute(n *entraNode) (entraValue, error) {
 			return entraString(in.text), nil
 		}
 	}
-	return entraValue{}, errors.New(p.name + " " + wrongKind(in, "text"))
+	return entraValue{}, errors.New(p.name + " " + wrongKind(&in, "text"))
 }
 
 // text evaluates a part to a text. The second result is false when there is nothing.
@@ -277,7 +277,11 @@ func parseHex(s string) (string, bool) {
 }
 
 // entraExpression fills a field with what an expression in Entra's language gives.
-type entraExpression struct{ program *entraProgram }
+type entraExpression struct {
+	program *entraProgram
+	// moments says that the field holds dates; any other is given them as the text that Microsoft writes.
+	moments bool
+}
 
 func (e *entraExpression) fetch(p *person) (in input, leave bool, err error) {
 	x := &entraRun{person: p, effort: &effort{maxEffort}}
@@ -293,17 +297,16 @@ func (e *entraExpression) fetch(p *person) (in input, leave bool, err error) {
 		}
 		return input{}, false, errors.New("cannot be worked out: " + err.Error())
 	}
+	if v.kind == kindMoment && !e.moments {
+		v.text, _, _ = v.asText()
+		v.kind = kindText
+	}
 	return input{kind: v.kind, text: v.text, list: v.list, when: v.when}, v.dropped, nil
 }
 
 func (e *entraExpression) describe() string { return "the result of the expression" }
 
-func (e *entraExpression) shows(p *person) string {
-	if e.program.redacted {
-		return redacted
-	}
-	return showReads(p, e.program.reads)
-}
+func (e *entraExpression) shows(p *person) string { return showReads(p, e.program.reads) }
 
 // redacted is shown instead of values that an expression hides with Redact.
 const redacted = "[Redact]"

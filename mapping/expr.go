@@ -230,7 +230,7 @@ func (t *typedProperty) machineValue(in input) (any, error) {
 	if in.kind == kindNull {
 		return nil, nil
 	}
-	wrong := func(want string) error { return errors.New(t.name + " " + wrongKind(in, want)) }
+	wrong := func(want string) error { return errors.New(t.name + " " + wrongKind(&in, want)) }
 	switch staticOf(t.field.Type) {
 	case staticText:
 		if in.kind == kindObject && t.field.Type == dirsync.Reference && in.text != "" {
@@ -250,7 +250,7 @@ func (t *typedProperty) machineValue(in input) (any, error) {
 	case staticNumber:
 		return t.machineNumber(in)
 	case staticBoolean:
-		b, reason := (&converter{}).boolean(in)
+		b, reason := (&converter{}).boolean(&in)
 		if reason != "" {
 			return nil, errors.New(t.name + " " + reason)
 		}
@@ -269,7 +269,7 @@ func (t *typedProperty) machineValue(in input) (any, error) {
 }
 
 func (t *typedProperty) machineNumber(in input) (any, error) {
-	exact, reason := (&converter{}).number(in)
+	exact, reason := (&converter{}).number(&in)
 	if reason != "" {
 		return nil, errors.New(t.name + " " + reason)
 	}

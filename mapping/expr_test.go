@@ -1,7 +1,6 @@
 package mapping
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
 
@@ -29,36 +28,37 @@ var exprSource = []dirsync.Field{
 	{Name: "hireDate", Type: dirsync.DateTime, Refused: "it is kept outside the directory, and its changes cannot be followed; use employeeHireDate"},
 }
 
-// field1 maps one field, beside the three that must be mapped, and returns the Mapping or the problems.
-func field1(t testing.TB, f dirsync.Field, s Spec) (*Mapping, []Problem) {
-	t.Helper()
-	s.Field = f.Name
-	one := func(s string) *string { return &s }
-	specs := []Spec{s,
-		{Field: "first_name", Value: one("Ada")}, {Field: "last_name", Value: one("Lovelace")}, {Field: "email", Value: one("ada@example.com")}}
-	return Compile(specs, Expression{}, exprSource, []dirsync.Field{f})
+// constants fill the three fields that must be mapped.
+func constants() []Spec {
+	text := func(s string) *string { return &s }
+	return []Spec{{Field: "first_name", Value: text("Ada")}, {Field: "last_name", Value: text("Lovelace")}, {Field: "email", Value: text("ada@example.com")}}
 }
 
-// outcome maps one record and writes what comes of the field.
-func outcome(t testing.TB, f dirsync.Field, s Spec, record dirsync.Attributes) string {
-	t.Helper()
-	m, problems := field1(t, f, s)
-	if len(problems) > 0 {
-		return "problem: " + problems[0].String()
-	}
-	r := m.Map("a0000000-0000-0000-0000-000000000001", record)
+// one writes what came of one field.
+func one(r Result, field string) string {
 	if len(r.Faults) > 0 {
 		return "fault: " + r.Faults[0].Reason
 	}
-	v, ok := r.Values.Get(f.Name)
+	v, ok := r.Values.Get(field)
 	if !ok {
 		return "left"
 	}
-	b, err := json.Marshal(v)
+	b, err := v.MarshalJSON()
 	if err != nil {
-		t.Fatal(err)
+		return err.Error()
 	}
 	return string(b)
+}
+
+// outcome maps one field of one record, beside the three that must be mapped, and writes what came of it.
+func outcome(t testing.TB, f dirsync.Field, s Spec, record dirsync.Attributes) string {
+	t.Helper()
+	s.Field = f.Name
+	m, problems := Compile(append([]Spec{s}, constants()...), Expression{}, exprSource, []dirsync.Field{f})
+	if len(problems) > 0 {
+		return "problem: " + problems[0].String()
+	}
+	return one(m.Map("a0000000-0000-0000-0000-000000000001", record), f.Name)
 }
 
 func TestExpressions(t *testing.T) {

@@ -47,7 +47,7 @@ func (f function) bind(name string) func(args ...any) (any, error) {
 			return nil, nil
 		}
 		for _, v := range values[1:] {
-			if v == nil {
+			if v == nil && !f.ofNull {
 				return nil, exprErrorf("a value that %s is called with is empty", strings.TrimSpace(name))
 			}
 		}

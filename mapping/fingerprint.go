@@ -30,7 +30,7 @@ func fingerprint(m *Mapping, source map[string]dirsync.Field) string {
 		case *property:
 			fmt.Fprintf(h, "from %q%s\n", s.name, readTypes([]*property{s}, source))
 		case *constant:
-			v, _ := r.value(s.in)
+			v, _ := r.value(&s.in)
 			fmt.Fprintf(h, "value %q\n", v.Text)
 		case *expression:
 			fmt.Fprintf(h, "expr %q%s\n", s.program.canonical, readTypes(s.program.reads, source))

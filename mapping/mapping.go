@@ -65,6 +65,7 @@ type person struct {
 	// shop is made, and loaded with the person's properties, when the first expression is run.
 	shop   *workshop
 	loaded bool
+	did    applied
 }
 
 func (m *Mapping) person(id dirsync.ID, attrs dirsync.Attributes) *person {
@@ -77,7 +78,7 @@ func (m *Mapping) person(id dirsync.ID, attrs dirsync.Attributes) *person {
 }
 
 func (m *Mapping) done(p *person) {
-	p.attrs = nil
+	p.attrs, p.did = nil, applied{}
 	m.pool.Put(p)
 }
 
@@ -159,39 +160,64 @@ func (m *Mapping) Map(id dirsync.ID, attrs dirsync.Attributes) Result {
 	res := Result{InScope: true, Values: make(dirsync.Values, 0, len(m.rules))}
 	for i := range m.rules {
 		r := &m.rules[i]
-		v, leave, fault := r.apply(p)
+		did := r.apply(p)
 		switch {
-		case fault != nil:
-			res.Faults = append(res.Faults, *fault)
-		case !leave:
-			res.Values = append(res.Values, dirsync.FieldValue{Field: r.field.Name, Value: v})
+		case did.fault != nil:
+			res.Faults = append(res.Faults, *did.fault)
+		case !did.left:
+			res.Values = append(res.Values, dirsync.FieldValue{Field: r.field.Name, Value: did.value})
 		}
 	}
 	return res
 }
 
-// apply fills the field for one person.
-func (r *rule) apply(p *person) (v dirsync.Value, leave bool, fault *dirsync.Fault) {
-	in, leave, err := r.source.fetch(p)
-	if err != nil {
-		return v, false, r.fault(p, err.Error())
+// applied is what a rule made of one person.
+type applied struct {
+	in    input
+	value dirsync.Value
+	// left says that the field stays as the target has it, and defaulted that the value is the default.
+	left, defaulted bool
+	fault           *dirsync.Fault
+}
+
+// apply fills the field for one person. What it returns is overwritten by the next rule.
+func (r *rule) apply(p *person) *applied {
+	did := &p.did
+	*did = applied{}
+	var leave bool
+	var err error
+	if did.in, leave, err = r.source.fetch(p); err != nil {
+		did.fault = r.fault(p, err.Error())
+		return did
 	}
-	v, reason := r.value(in)
+	var reason string
+	did.value, reason = r.value(&did.in)
 	switch {
 	case reason != "":
-		return v, false, r.fault(p, reason)
-	case !v.IsNull():
-		return v, false, nil
+		did.fault = r.fault(p, reason)
+	case !did.value.IsNull():
 	case !r.fallback.IsNull():
-		return r.fallback, false, nil
+		did.value, did.defaulted = r.fallback, true
 	case r.field.Required:
-		return v, false, &dirsync.Fault{Field: r.field.Name, Reason: "is required, but " + r.source.describe() + " is empty"}
+		did.fault = &dirsync.Fault{Field: r.field.Name, Reason: "is required, but " + r.source.describe() + " is empty"}
+	default:
+		did.left = leave || r.keep
 	}
-	return v, leave || r.keep, nil
+	return did
 }
 
 func (r *rule) fault(p *person, reason string) *dirsync.Fault {
+	if r.redacted() {
+		// The reason may quote the value.
+		return &dirsync.Fault{Field: r.field.Name, Value: redacted, Reason: "cannot be filled; the value is hidden by Redact"}
+	}
 	return &dirsync.Fault{Field: r.field.Name, Value: shown(r.source.shows(p)), Reason: reason}
+}
+
+// redacted tells a field whose values must not be shown to anybody.
+func (r *rule) redacted() bool {
+	e, ok := r.source.(*entraExpression)
+	return ok && e.program.redacted
 }
 
 // constant is the same for everybody.
