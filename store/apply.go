@@ -25,11 +25,12 @@ func (d *Directory) ApplyAll(ctx context.Context, changes []dirsync.Change) []di
 	}
 	err := d.update(ctx, "write users", func(x *dirTx) error {
 		for from := 0; from < len(changes); {
-			to, err := x.distinct(changes, from)
+			subjects, err := x.distinct(changes[from:])
 			if err != nil {
 				return err
 			}
-			if err := x.applyBatch(changes[from:to], out[from:to]); err != nil {
+			to := from + len(subjects)
+			if err := x.applyBatch(changes[from:to], subjects, out[from:to]); err != nil {
 				return err
 			}
 			from = to
@@ -48,55 +49,63 @@ func (d *Directory) ApplyAll(ctx context.Context, changes []dirsync.Change) []di
 	return out
 }
 
-// distinct finds how far from one change on no account occurs twice: what happens to the same account must happen in
-// order, and only changes to different ones may overtake each other.
-func (x *dirTx) distinct(changes []dirsync.Change, from int) (to int, err error) {
-	seen := map[string]bool{}
-	for to = from; to < len(changes); to++ {
-		c := changes[to]
-		names := make([]string, 0, 3)
-		if c.Person != "" {
-			names = append(names, "person "+string(c.Person))
-		}
-		if c.Account != "" {
-			names = append(names, "account "+c.Account)
-		}
-		seq, a, err := x.subject(c)
-		if err != nil {
-			return to, err
-		}
-		if seq != 0 {
-			names = append(names, "account "+a.ID)
-			if a.Source != "" {
-				names = append(names, "person "+string(a.Source))
-			}
-		}
-		if slices.ContainsFunc(names, func(n string) bool { return seen[n] }) {
-			return to, nil
-		}
-		for _, n := range names {
-			seen[n] = true
-		}
-	}
-	return to, nil
+// subject is the account that a change speaks of.
+type subject struct {
+	seq uint64 // 0: there is none
+	was dirsync.Account
 }
 
-// subject finds the account that a change speaks of; 0 when there is none.
-func (x *dirTx) subject(c dirsync.Change) (uint64, dirsync.Account, error) {
+// distinct finds how far from one change on no account occurs twice, and the subjects of these changes: what happens to
+// the same account must happen in order, and only changes to different ones may overtake each other.
+func (x *dirTx) distinct(changes []dirsync.Change) ([]subject, error) {
+	out := make([]subject, 0, len(changes))
+	people := make(map[dirsync.ID]struct{}, len(changes))
+	accounts := make(map[uint64]struct{}, len(changes))
+	named := make(map[string]struct{})
+	for _, c := range changes {
+		s, err := x.subject(c)
+		if err != nil {
+			return nil, err
+		}
+		_, again := people[c.Person]
+		again = again && c.Person != ""
+		if s.seq != 0 {
+			_, known := accounts[s.seq]
+			_, joined := people[s.was.Source]
+			again = again || known || joined && s.was.Source != ""
+			accounts[s.seq] = struct{}{}
+			people[s.was.Source] = struct{}{}
+		} else if c.Account != "" {
+			_, known := named[c.Account]
+			again = again || known
+			named[c.Account] = struct{}{}
+		}
+		if again {
+			return out, nil
+		}
+		people[c.Person] = struct{}{}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+// subject finds the account that a change speaks of.
+func (x *dirTx) subject(c dirsync.Change) (subject, error) {
 	if c.Account != "" {
 		if seq := accountSeq(c.Account); seq != 0 {
 			if a, ok, err := x.account(seq, true); ok || err != nil {
-				return seq, a, err
+				return subject{seq, a}, err
 			}
 		}
 		if c.Kind != dirsync.Create {
-			return 0, dirsync.Account{}, nil
+			return subject{}, nil
 		}
 	}
 	if c.Person == "" {
-		return 0, dirsync.Account{}, nil
+		return subject{}, nil
 	}
-	return x.holder(uniqueKey{tagSource, string(c.Person)}, 0)
+	seq, a, err := x.holder(uniqueKey{tagSource, string(c.Person)}, 0)
+	return subject{seq, a}, err
 }
 
 // pending is a change that another account is in the way of, so far.
@@ -107,10 +116,10 @@ type pending struct {
 }
 
 // applyBatch applies changes to different accounts. The error is only for what spoils the whole transaction.
-func (x *dirTx) applyBatch(changes []dirsync.Change, out []dirsync.Applied) error {
+func (x *dirTx) applyBatch(changes []dirsync.Change, subjects []subject, out []dirsync.Applied) error {
 	var waiting []pending
 	for i, c := range changes {
-		p, done, err := x.try(c, i, out)
+		p, done, err := x.try(c, subjects[i], i, out)
 		if err != nil {
 			return err
 		}
@@ -122,7 +131,7 @@ func (x *dirTx) applyBatch(changes []dirsync.Change, out []dirsync.Applied) erro
 		before := len(waiting)
 		still := waiting[:0:0]
 		for _, w := range waiting {
-			p, done, err := x.try(changes[w.at], w.at, out)
+			p, done, err := x.try(changes[w.at], subjects[w.at], w.at, out)
 			if err != nil {
 				return err
 			}
@@ -155,8 +164,8 @@ func (x *dirTx) applyBatch(changes []dirsync.Change, out []dirsync.Applied) erro
 }
 
 // try applies one change. done is false when another account is in its way.
-func (x *dirTx) try(c dirsync.Change, at int, out []dirsync.Applied) (p pending, done bool, err error) {
-	e, err := x.plan(c)
+func (x *dirTx) try(c dirsync.Change, s subject, at int, out []dirsync.Applied) (p pending, done bool, err error) {
+	e, err := x.plan(c, s)
 	if err == nil {
 		err = x.conflict(c, e)
 	}
@@ -198,12 +207,9 @@ func (d *Directory) result(e edit) dirsync.Account {
 }
 
 // plan works out what a change would do, without regard to other accounts.
-func (x *dirTx) plan(c dirsync.Change) (edit, error) {
-	seq, was, err := x.subject(c)
-	if err != nil {
-		return edit{}, err
-	}
-	e := edit{seq: seq, was: was, now: was}
+func (x *dirTx) plan(c dirsync.Change, s subject) (e edit, err error) {
+	seq, was := s.seq, s.was
+	e = edit{seq: seq, was: was, now: was}
 	switch {
 	case c.Kind < dirsync.Delete || c.Kind > dirsync.Create:
 		return edit{}, x.refuse(c, "", "", "there is no change of this kind")
@@ -237,7 +243,13 @@ func (x *dirTx) plan(c dirsync.Change) (edit, error) {
 		return edit{}, err
 	}
 	e.now.Values = notNull(e.now.Values)
-	before, after := x.d.keysOf(was), x.d.keysOf(e.now)
+	after := x.d.keysOf(e.now)
+	if seq == 0 {
+		e.taken = after
+		e.now.Updated = e.now.Created
+		return e, nil
+	}
+	before := x.d.keysOf(was)
 	for _, k := range before {
 		if !slices.Contains(after, k) {
 			e.leaves = append(e.leaves, k)
@@ -248,7 +260,7 @@ func (x *dirTx) plan(c dirsync.Change) (edit, error) {
 			e.taken = append(e.taken, k)
 		}
 	}
-	e.same = seq != 0 && e.now.Active == was.Active && e.now.Source == was.Source && e.now.Values.Equal(was.Values)
+	e.same = e.now.Active == was.Active && e.now.Source == was.Source && e.now.Values.Equal(was.Values)
 	if !e.same {
 		e.now.Updated = x.s.opts.Now().UTC()
 	}
@@ -256,13 +268,7 @@ func (x *dirTx) plan(c dirsync.Change) (edit, error) {
 }
 
 func notNull(values dirsync.Values) dirsync.Values {
-	out := make(dirsync.Values, 0, len(values))
-	for _, v := range values {
-		if !v.Value.IsNull() {
-			out = out.Set(v.Field, v.Value)
-		}
-	}
-	return out
+	return slices.DeleteFunc(slices.Clone(values), func(v dirsync.FieldValue) bool { return v.Value.IsNull() })
 }
 
 func (x *dirTx) refuse(c dirsync.Change, field, value, reason string) error {

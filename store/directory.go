@@ -25,6 +25,7 @@ import (
 type Directory struct {
 	s      *Store
 	schema []dirsync.Field
+	names  []string // of the schema, sorted
 	keys   *index
 	moved  atomic.Uint64 // counts the transactions that took a key away from an account
 }
@@ -50,6 +51,10 @@ const (
 // A store has one directory; the last one opened counts.
 func (s *Store) Directory(fields ...dirsync.Field) (*Directory, error) {
 	d := &Directory{s: s, schema: wholeSchema(fields)}
+	for _, f := range d.schema {
+		d.names = append(d.names, f.Name)
+	}
+	slices.Sort(d.names)
 	d.keys = &index{what: "index of the directory", rows: bucketUsers, table: newTable()}
 	d.keys.parent = func(b *bolt.Tx) *bolt.Bucket { return b.Bucket([]byte(bucketDirectory)) }
 	d.keys.hashes = func(seq uint64, body []byte) ([]uint64, error) {
@@ -298,10 +303,10 @@ func (d *Directory) has(a dirsync.Account, k uniqueKey) bool {
 
 // show makes an account's values speak of every field of the schema, and of no other.
 func (d *Directory) show(a dirsync.Account) dirsync.Account {
-	values := make(dirsync.Values, 0, len(d.schema))
-	for _, f := range d.schema {
-		v, _ := a.Values.Get(f.Name)
-		values = values.Set(f.Name, v)
+	values := make(dirsync.Values, 0, len(d.names))
+	for _, name := range d.names {
+		v, _ := a.Values.Get(name)
+		values = append(values, dirsync.FieldValue{Field: name, Value: v})
 	}
 	a.Values = values
 	return a
@@ -311,7 +316,9 @@ func (d *Directory) show(a dirsync.Account) dirsync.Account {
 func (d *Directory) Name() string { return "embedded directory" }
 
 // Fields implements dirsync.Target.
-func (d *Directory) Fields(context.Context) ([]dirsync.Field, error) { return slices.Clone(d.schema), nil }
+func (d *Directory) Fields(context.Context) ([]dirsync.Field, error) {
+	return slices.Clone(d.schema), nil
+}
 
 // usersPage is how many accounts Users reads in one transaction.
 const usersPage = 1000

@@ -237,17 +237,12 @@ func (t *tx) look(ix *index, hash uint64, match func(seq uint64) (bool, error)) 
 			return seq, err
 		}
 	}
-	parent := ix.parent(t.b)
-	if parent == nil {
-		return 0, nil
-	}
-	b := parent.Bucket([]byte(bucketIndex))
-	if b == nil {
+	cursor := t.cursor(ix)
+	if cursor == nil {
 		return 0, nil
 	}
 	var prefix [8]byte
 	binary.BigEndian.PutUint64(prefix[:], hash)
-	cursor := b.Cursor()
 	for k, _ := cursor.Seek(prefix[:]); len(k) == 16 && [8]byte(k) == prefix; k, _ = cursor.Next() {
 		seq := binary.BigEndian.Uint64(k[8:])
 		if ok, err := match(seq); err != nil || ok {
@@ -255,6 +250,23 @@ func (t *tx) look(ix *index, hash uint64, match func(seq uint64) (bool, error)) 
 		}
 	}
 	return 0, nil
+}
+
+// cursor returns the cursor over the part of an index that is in the file, or nil when nothing is.
+func (t *tx) cursor(ix *index) *bolt.Cursor {
+	if c := t.cursors[ix]; c != nil {
+		return c
+	}
+	parent := ix.parent(t.b)
+	if parent == nil {
+		return nil
+	}
+	b := parent.Bucket([]byte(bucketIndex))
+	if b == nil {
+		return nil
+	}
+	t.cursors[ix] = b.Cursor()
+	return t.cursors[ix]
 }
 
 func (t *table) look(hash uint64, match func(seq uint64) (bool, error)) (uint64, error) {

@@ -17,6 +17,8 @@ type tx struct {
 	tables map[*index]*table
 	// changes are what a writer has changed in the indexes so far.
 	changes map[*index]*changes
+	// cursors are those over the part of an index that is in the file.
+	cursors map[*index]*bolt.Cursor
 	// finish is what a writer has to write at its end.
 	finish []func() error
 	arena  arena
@@ -66,7 +68,7 @@ func (s *Store) beginView() (*tx, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &tx{s: s, b: b, tables: make(map[*index]*table, len(s.syncs)+1)}
+	t := &tx{s: s, b: b, tables: make(map[*index]*table, len(s.syncs)+1), cursors: map[*index]*bolt.Cursor{}}
 	for _, y := range s.syncs {
 		t.tables[y.ids] = y.ids.table
 	}
@@ -108,7 +110,7 @@ func (s *Store) change(fn func(*tx) error) (map[*index]*changes, error) {
 		if err != nil {
 			return fileError(err)
 		}
-		t = &tx{s: s, b: b, changes: map[*index]*changes{}}
+		t = &tx{s: s, b: b, changes: map[*index]*changes{}, cursors: map[*index]*bolt.Cursor{}}
 		if err := fn(t); err != nil {
 			return err
 		}

@@ -1,0 +1,205 @@
+package store_test
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"dirsync"
+	"dirsync/store"
+	"dirsync/sync/engine"
+)
+
+var benchPeople = flag.Int("people", 100_000, "how many people the first-run benchmark stores")
+
+const benchBatch = 2000
+
+// guid is the id of the n-th person: random to look at, as GUIDs are.
+func guid(n int) dirsync.ID {
+	r := rand.New(rand.NewPCG(uint64(n), 42))
+	a, b := r.Uint64(), r.Uint64()
+	return dirsync.ID(fmt.Sprintf("%08x-%04x-4%03x-%04x-%012x", a>>32, a>>16&0xffff, a&0xfff, 0x8000|b>>48&0x3fff, b&0xffffffffffff))
+}
+
+func text(s string) json.RawMessage { return json.RawMessage(strconv.Quote(s)) }
+
+// benchRecord is a record as Microsoft Graph sends them, with a dozen attributes.
+func benchRecord(n int) dirsync.Record {
+	id := guid(n)
+	name := fmt.Sprintf("person.%d", n)
+	return dirsync.Record{ID: id, Attrs: dirsync.NewAttributes([]dirsync.Attribute{
+		{Name: "accountEnabled", Raw: json.RawMessage("true")},
+		{Name: "city", Raw: text("Redmond")},
+		{Name: "companyName", Raw: text("Contoso Ltd.")},
+		{Name: "department", Raw: text("Engineering")},
+		{Name: "displayName", Raw: text("Person Number " + strconv.Itoa(n))},
+		{Name: "employeeHireDate", Raw: text("2021-04-05T00:00:00Z")},
+		{Name: "givenName", Raw: text("Person")},
+		{Name: "jobTitle", Raw: text("Senior Engineer")},
+		{Name: "mail", Raw: text(name + "@contoso.example")},
+		{Name: "officeLocation", Raw: text("18/2111")},
+		{Name: "surname", Raw: text("Number " + strconv.Itoa(n))},
+		{Name: "userPrincipalName", Raw: text(name + "@contoso.example")},
+		{Name: "userType", Raw: text("Member")},
+	})}
+}
+
+func benchValues(n int) dirsync.Values {
+	return dirsync.Values{
+		{Field: dirsync.EmailAddress, Value: dirsync.Value{Type: dirsync.Email, Text: fmt.Sprintf("person.%d@contoso.example", n)}},
+		{Field: dirsync.FirstName, Value: dirsync.Value{Type: dirsync.Text, Text: "Person"}},
+		{Field: dirsync.LastName, Value: dirsync.Value{Type: dirsync.Text, Text: "Number " + strconv.Itoa(n)}},
+	}
+}
+
+// rss returns a figure of /proc/self/status in megabytes, 0 where there is no such file.
+func rss(field string) float64 {
+	b, _ := os.ReadFile("/proc/self/status")
+	for line := range strings.Lines(string(b)) {
+		if rest, ok := strings.CutPrefix(line, field+":"); ok {
+			n, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+			return n / 1024
+		}
+	}
+	return 0
+}
+
+// peak watches the anonymous memory of the process until stop is called, which returns its highest value in megabytes.
+func peak() (stop func() float64) {
+	done, result := make(chan struct{}), make(chan float64)
+	go func() {
+		var most float64
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			most = max(most, rss("RssAnon"))
+			select {
+			case <-done:
+				result <- most
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	return func() float64 { close(done); return <-result }
+}
+
+// firstRun takes people through everything that a first run does to the store.
+func firstRun(tb testing.TB, s *store.Store, people int) (read, planned, applied time.Duration) {
+	ctx, now := context.Background(), time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	y := s.Sync("staff")
+	dir, err := s.Directory()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	start := time.Now()
+	state := engine.ReadState{Round: 1, Open: true, Full: true}
+	batch := make([]dirsync.Record, 0, benchBatch)
+	for n := 0; n < people; n++ {
+		batch = append(batch, benchRecord(n))
+		if len(batch) == benchBatch || n == people-1 {
+			state.Page = dirsync.Cursor(strconv.Itoa(n))
+			if _, err := y.Merge(ctx, batch, state, now); err != nil {
+				tb.Fatal(err)
+			}
+			batch = batch[:0]
+		}
+	}
+	if err := y.EndRound(ctx, state); err != nil {
+		tb.Fatal(err)
+	}
+	read = time.Since(start)
+
+	start = time.Now()
+	run, err := y.NewRun(ctx, dirsync.Run{Sync: "staff"})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for after := dirsync.Seq(0); ; {
+		owed, err := y.Owed(ctx, now, after, benchBatch)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		decisions := make([]dirsync.Decision, 0, len(owed))
+		for _, p := range owed {
+			decisions = append(decisions, dirsync.Decision{Seq: p.Seq, Mark: p.Owed.Mark, Change: &dirsync.Change{
+				Kind: dirsync.Create, Person: p.ID, Seq: p.Seq, Mark: p.Owed.Mark, User: p.Shadow.Text("userPrincipalName"),
+				Name: p.Shadow.Text("displayName"), After: benchValues(int(p.Seq) - 1), Why: "new in the tenant"}})
+			after = p.Seq
+		}
+		if err := y.Decide(ctx, run, decisions); err != nil {
+			tb.Fatal(err)
+		}
+		if len(owed) < benchBatch {
+			break
+		}
+	}
+	planned = time.Since(start)
+
+	start = time.Now()
+	for after := dirsync.Seq(0); ; {
+		changes, err := y.Plan(ctx, run, dirsync.Create, after, benchBatch)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		outcomes := make([]dirsync.Outcome, 0, len(changes))
+		for i, applied := range dir.ApplyAll(ctx, changes) {
+			if applied.Err != nil {
+				tb.Fatal(applied.Err)
+			}
+			outcomes = append(outcomes, dirsync.Outcome{Change: changes[i], Result: dirsync.Done,
+				Link: dirsync.Link{Account: applied.Account.ID, Active: true, Held: applied.Account.Values}})
+			after = changes[i].Seq
+		}
+		if err := y.Settle(ctx, run, outcomes, engine.PlanKey{Kind: dirsync.Create, Seq: after}); err != nil {
+			tb.Fatal(err)
+		}
+		if len(changes) < benchBatch {
+			break
+		}
+	}
+	return read, planned, time.Since(start)
+}
+
+// BenchmarkFirstRun is the whole path of a first run through the store and the directory:
+//
+//	go test ./store -run '^$' -bench FirstRun -benchtime 1x -people 1000000
+func BenchmarkFirstRun(b *testing.B) {
+	for range b.N {
+		path := filepath.Join(b.TempDir(), "dirsync.db")
+		s, err := store.Open(path, store.Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		before := rss("RssAnon")
+		stop := peak()
+		start := time.Now()
+		read, planned, applied := firstRun(b, s, *benchPeople)
+		total := time.Since(start)
+		most := stop()
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			b.Fatal(err)
+		}
+		n := float64(*benchPeople)
+		b.ReportMetric(n/total.Seconds(), "people/s")
+		b.ReportMetric(n/read.Seconds(), "read/s")
+		b.ReportMetric(n/planned.Seconds(), "plan/s")
+		b.ReportMetric(n/applied.Seconds(), "apply/s")
+		b.ReportMetric(float64(info.Size())/n, "B/person")
+		b.ReportMetric(most, "peak-MB")
+		b.ReportMetric(before, "start-MB")
+		b.ReportMetric(0, "ns/op")
+	}
+}
