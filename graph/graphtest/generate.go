@@ -13,9 +13,9 @@ import (
 const GeneratedExtension = "00d886240b5a4d4c9b4f0f3d2b1c8928"
 
 // Generate makes n believable people: names in ten scripts, managers in a tree, offices, telephone numbers as people
-// type them, about four in a hundred guests, three disabled, two conference rooms and shared mailboxes (which have no
-// names of a person), one without a given name, a family name or both, and one pair per 500 that shares one mail
-// address but for letter case.
+// type them, about four guests in a hundred, one conference room or shared mailbox (which have no names of a person and
+// mostly may not sign in), one without a given name, a family name or both; three in a hundred people may not sign in,
+// and one pair per 500 shares one mail address but for letter case.
 //
 // Person i depends on i, the seed and the tenant's domain alone, so that a larger tenant of the same seed begins with
 // the same people. People who are there already are left as they are.
