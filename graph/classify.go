@@ -285,5 +285,5 @@ func (c *Client) clockHint() string {
 	if skew < 0 {
 		side = "ahead of"
 	}
-	return fmt.Sprintf(" This machine's clock is %s %s the service's: set it right, by NTP.", skew.Abs().Round(time.Minute), side)
+	return fmt.Sprintf(" This machine's clock is %.0f minutes %s the service's: set it right, by NTP.", skew.Abs().Minutes(), side)
 }

@@ -112,7 +112,7 @@ func signInAdvice() []advice {
 		{[]int{65001, 650056, 650052, 650057}, dirsync.Permission, "The application has no consent in the tenant. Have an administrator open {consent}; it needs User.Read.All, and Organization.Read.All for the tenant's name."},
 		{[]int{7000218}, dirsync.Unauthorized, "The request reached the sign-in service without its credential. Look for a proxy that changes requests."},
 		{[]int{700027, 700021, 7000214}, dirsync.Unauthorized, "The tenant does not know the certificate. Upload the certificate, without its key, under Certificates & secrets of the app registration {client}."},
-		{[]int{700024}, dirsync.Unauthorized, "The sign-in was signed at a time that the service does not accept. Set this machine's clock right, by NTP."},
+		{[]int{700024}, dirsync.Unauthorized, "The sign-in was signed at a time that the service does not accept. Compare this machine's clock with a time server's."},
 		{[]int{7000112}, dirsync.Unauthorized, "The application {client} is disabled in the tenant. Have an administrator enable sign-in under Enterprise applications, Properties."},
 		{[]int{53003, 530035, 53000, 53001}, dirsync.Permission, "A Conditional Access policy blocks the application. Have an administrator exempt it, or allow the network address that this machine comes from."},
 		{[]int{50194, 9001023}, dirsync.Unauthorized, "Configure the tenant's own id: applications cannot sign in to a shared address such as common."},

@@ -413,13 +413,12 @@ func TestLookUpIsCancelled(t *testing.T) {
 
 // Nothing runs on after a Read or LookUp has returned, however it ended.
 func TestNoGoroutineIsLeft(t *testing.T) {
+	ignore := goleak.IgnoreCurrent()
 	w := serve(t, &graphtest.Tenant{Faults: graphtest.Faults{PageSize: 1}})
 	w.Generate(30, 1)
 	s := w.client.Users(nil)
 	got := people{}
 	got.read(t, s, "")
-	w.client.Close()
-	ignore := goleak.IgnoreCurrent()
 	stop := errors.New("stop")
 	ctx, cancel := context.WithCancel(t.Context())
 	var ids []dirsync.ID
@@ -435,7 +434,8 @@ func TestNoGoroutineIsLeft(t *testing.T) {
 	_ = s.Read(ctx, "", func(dirsync.Page) error { cancel(); return nil })
 	_ = s.LookUp(ctx, ids, func(dirsync.Record) error { return nil })
 	w.client.Close()
-	goleak.VerifyNone(t, ignore, goleak.IgnoreAnyFunction("net/http.(*conn).serve"), goleak.IgnoreAnyFunction("net/http.(*http2serverConn).serve"))
+	_ = w.server.Close()
+	goleak.VerifyNone(t, ignore)
 }
 
 func TestFields(t *testing.T) {
