@@ -62,7 +62,7 @@ func (t Duration) String() string {
 	}{{"d", 24 * time.Hour}, {"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}} {
 		if n := rest / u.length; n > 0 {
 			s += strconv.FormatInt(int64(n), 10) + u.letter
-			rest -= n * u.length
+			rest %= u.length
 		}
 	}
 	if s == empty {
