@@ -1,0 +1,140 @@
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"dirsync/graph/graphtest"
+	"dirsync/store"
+)
+
+var update = flag.Bool("update-scripts", false, "rewrite the expected outputs in testdata/script")
+
+// TestScripts shows every command as text. Each script has a tenant of its own, called contoso, with the recorded-like
+// people of testdata/script/people.json, and a configuration that $DIRSYNC_CONFIG names.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:           filepath.Join("testdata", "script"),
+		UpdateScripts: *update,
+		Setup: func(env *testscript.Env) error {
+			tenant := &graphtest.Tenant{}
+			f, err := os.Open(filepath.Join("testdata", "script", "people.json"))
+			if err != nil {
+				return err
+			}
+			defer func() { _ = f.Close() }()
+			if _, err := tenant.Load(f); err != nil {
+				return err
+			}
+			server, err := graphtest.Start(tenant)
+			if err != nil {
+				return err
+			}
+			env.Defer(func() { server.Close() })
+			config := setUp(t, env.WorkDir, server.URL, server.CA, tenant.Identity())
+			env.Setenv("DIRSYNC_CONFIG", config)
+			env.Setenv("TENANT", server.URL)
+			env.Values["tenant"] = tenant
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"tenant": tenantCommand,
+			"lock":   lockCommand,
+			"cut":    cutCommand,
+		},
+	})
+}
+
+// tenantCommand changes the script's tenant:
+//
+//	tenant update ID NAME=JSON...
+//	tenant delete ID | tenant restore ID | tenant purge ID
+//	tenant hire NAME=JSON...
+//	tenant sign-in NUMBER       refuses every sign-in with this AADSTS error
+//	tenant denied               answers 403 to every request
+//	tenant limited              sends objects without their values
+//	tenant html | tenant garbage | tenant down
+//	tenant well                 ends all of these
+func tenantCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: tenant VERB ...")
+	}
+	tenant, ok := ts.Value("tenant").(*graphtest.Tenant)
+	if !ok {
+		ts.Fatalf("no tenant")
+	}
+	props := func(args []string) map[string]any {
+		out := map[string]any{}
+		for _, a := range args {
+			name, value, _ := strings.Cut(a, "=")
+			if !json.Valid([]byte(value)) {
+				ts.Fatalf("%s: %s is no JSON", name, value)
+			}
+			out[name] = json.RawMessage(value)
+		}
+		return out
+	}
+	hook := func(f graphtest.Fault) {
+		tenant.Set(func(t *graphtest.Tenant) {
+			t.Hook = func(r *http.Request) graphtest.Fault {
+				if strings.Contains(r.URL.Path, "/users/delta") {
+					return f
+				}
+				return graphtest.Fault{}
+			}
+		})
+	}
+	switch args[0] {
+	case "update":
+		tenant.Update(args[1], props(args[2:]))
+	case "delete":
+		tenant.Delete(args[1])
+	case "restore":
+		tenant.Restore(args[1])
+	case "purge":
+		tenant.Purge(args[1])
+	case "hire":
+		tenant.Add(graphtest.User(props(args[1:])))
+	case "sign-in":
+		n, err := strconv.Atoi(args[1])
+		ts.Check(err)
+		tenant.SetFaults(graphtest.Faults{SignIn: n})
+	case "denied":
+		tenant.SetFaults(graphtest.Faults{Denied: true})
+	case "limited":
+		tenant.SetFaults(graphtest.Faults{Limited: true})
+	case "html":
+		hook(graphtest.HTMLPage(http.StatusOK))
+	case "garbage":
+		hook(graphtest.BadJSON())
+	case "expired":
+		tenant.SetFaults(graphtest.Faults{RejectDelta: true, Rejection: graphtest.GoneNoLocation})
+	case "well":
+		tenant.SetFaults(graphtest.Faults{})
+		tenant.Set(func(t *graphtest.Tenant) { t.Hook = nil })
+	default:
+		ts.Fatalf("tenant %s: no such verb", args[0])
+	}
+}
+
+// lockCommand holds a store's file until the end of the script, as another dirsync would.
+func lockCommand(ts *testscript.TestScript, _ bool, args []string) {
+	st, err := store.Open(ts.MkAbs(args[0]), store.Options{})
+	ts.Check(err)
+	ts.Defer(func() { _ = st.Close() })
+}
+
+// cutCommand truncates a file: cut FILE BYTES.
+func cutCommand(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	ts.Check(os.Truncate(ts.MkAbs(args[0]), n))
+}
