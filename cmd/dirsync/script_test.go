@@ -75,10 +75,11 @@ func tenantCommand(ts *testscript.TestScript, neg bool, args []string) {
 		out := map[string]any{}
 		for _, a := range args {
 			name, value, _ := strings.Cut(a, "=")
-			if !json.Valid([]byte(value)) {
+			var v any
+			if err := json.Unmarshal([]byte(value), &v); err != nil {
 				ts.Fatalf("%s: %s is no JSON", name, value)
 			}
-			out[name] = json.RawMessage(value)
+			out[name] = v
 		}
 		return out
 	}
