@@ -366,6 +366,16 @@ func TestFilter(t *testing.T) {
 	if got, want := ids(rows), []string{all[5], all[3]}; !slices.Equal(got, want) {
 		t.Errorf("filtered changes: got %v, want %v", got, want)
 	}
+	// Somebody of the filter who comes only during the round is seen in the next, and pushes nobody out of this one.
+	late := c.page(c.start(filter(all[0], all[59], "ffffffff-0000-4000-8000-000000000000")))
+	tenant.Add(graphtest.User{"id": "ffffffff-0000-4000-8000-000000000000", "displayName": "late"})
+	rows, link = c.drain(late.Next)
+	if got, want := ids(rows), all[59:]; !slices.Equal(got, want) {
+		t.Errorf("the rest of a filtered round: got %v, want %v", got, want)
+	}
+	if rows, _ = c.drain(link); len(rows) != 1 || rows[0]["displayName"] != "late" {
+		t.Errorf("the round after it: got %s", show(rows))
+	}
 	if rows, _ := c.drain(c.start(filter(all[:50]...))); len(rows) != 49 {
 		t.Errorf("fifty: got %d rows, want 49", len(rows))
 	}

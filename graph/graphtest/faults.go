@@ -65,6 +65,8 @@ type Faults struct {
 
 	// SignIn makes the token endpoint refuse everybody with this AADSTS error number, such as 7000222.
 	SignIn int
+	// ConsentError makes the administrator decline: what the redirect carries as its error, such as "access_denied".
+	ConsentError string
 	// SecretFrom is the moment before which the right secret is refused as a wrong one (AADSTS7000215), as happens in
 	// the seconds after it was made.
 	SecretFrom time.Time
@@ -93,6 +95,7 @@ type Kind string
 const (
 	Discovery    Kind = "discovery"
 	Token        Kind = "token"
+	Consent      Kind = "consent"
 	Organization Kind = "organization"
 	List         Kind = "list users"
 	Get          Kind = "get user"

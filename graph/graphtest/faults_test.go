@@ -273,6 +273,49 @@ func TestLag(t *testing.T) {
 	}
 }
 
+// TestLagShowsOlderStates has a visible change of an object followed by hidden ones: the row shows the object between.
+func TestLagShowsOlderStates(t *testing.T) {
+	clock := newClock()
+	tenant := &graphtest.Tenant{Now: clock.now}
+	ids := tenant.Add(graphtest.User{"displayName": "A"}, graphtest.User{"displayName": "B"}, graphtest.User{"displayName": "C"})
+	c := connect(t, tenant)
+	_, link := c.drain(c.start("$select=displayName,mail"))
+	tenant.Update(ids[0], map[string]any{"displayName": "A1"})
+	tenant.Delete(ids[1])
+	tenant.Update(ids[2], map[string]any{"displayName": "C1"})
+	clock.advance(time.Minute)
+	tenant.SetFaults(graphtest.Faults{Lag: 30 * time.Second})
+	tenant.Update(ids[0], map[string]any{"displayName": "A2", "mail": "a@contoso.com"})
+	tenant.Restore(ids[1])
+	tenant.Delete(ids[2])
+	tenant.Purge(ids[2])
+	for _, prefer := range []string{"", "return=minimal"} {
+		c.prefer = prefer
+		rows, _ := c.drain(link)
+		want := `{"displayName":"A1","id":"` + ids[0] + `"}
+{"@removed":{"reason":"changed"},"id":"` + ids[1] + `"}
+{"displayName":"C1","id":"` + ids[2] + `"}`
+		if got := show(rows); got != want {
+			t.Errorf("%s:\n got %s\nwant %s", prefer, got, want)
+		}
+	}
+	for path, want := range map[string]int{"/v1.0/users/" + ids[1]: 404, "/v1.0/directory/deletedItems/" + ids[1]: 200, "/v1.0/users/" + ids[2]: 200} {
+		if r := c.get(path); r.status != want {
+			t.Errorf("%s: got %d, want %d", path, r.status, want)
+		}
+	}
+	clock.advance(20 * time.Second)
+	tenant.Delete(ids[1]) // hidden longer than the restore before it
+	clock.advance(20 * time.Second)
+	rows, _ := c.drain(link)
+	want := `{"displayName":"A2","id":"` + ids[0] + `","mail":"a@contoso.com"}
+{"displayName":"B","id":"` + ids[1] + `"}
+{"@removed":{"reason":"deleted"},"id":"` + ids[2] + `"}`
+	if got := show(rows); got != want {
+		t.Errorf("later:\n got %s\nwant %s", got, want)
+	}
+}
+
 func TestLinks(t *testing.T) {
 	tenant := &graphtest.Tenant{Faults: graphtest.Faults{PageSize: 3, TokenPadding: 6000}}
 	tenant.Generate(10, 1)

@@ -125,6 +125,8 @@ func kindOf(path []string) Kind {
 			return Discovery
 		case "oauth2/v2.0/token":
 			return Token
+		case "adminconsent", "v2.0/adminconsent":
+			return Consent
 		}
 		return Other
 	}
@@ -161,6 +163,8 @@ func (q *request) serve() answer {
 		return q.discovery()
 	case q.kind == Token:
 		return q.token()
+	case q.kind == Consent:
+		return q.consent()
 	case len(q.path) == 0 || q.path[0] != "v1.0":
 		return q.fail(http.StatusNotFound, "ResourceNotFound", "Invalid version: the simulated tenant knows v1.0 only.")
 	}
@@ -215,11 +219,31 @@ const (
 	diagnostic = `{"ServerInfo":{"DataCenter":"West Europe","Slice":"E","Ring":"5","ScaleUnit":"003","RoleInstance":"AM4PEPF0001A2B3"}}`
 )
 
+// cost is what a request takes of the tenant's budget, in resource units: two for a list or a look-up of users and one
+// for anything else that reads, one less with $select or a $top below twenty, and never less than one (Graph, limits
+// of the identity service).
+func (q *request) cost() int {
+	units := 1
+	if q.kind == List || q.kind == Get {
+		units = 2
+	}
+	if q.query.Has("$select") {
+		units--
+	}
+	if top, err := strconv.Atoi(q.query.Get("$top")); err == nil && top < 20 {
+		units--
+	}
+	if q.query.Has("$expand") {
+		units++
+	}
+	return max(units, 1)
+}
+
 // send writes the answer with the headers that every answer has, and breaks it if the fault says so.
 func (q *request) send(w http.ResponseWriter, a answer, fault Fault) {
 	h := w.Header()
 	h.Set("Date", q.now.UTC().Format(http.TimeFormat))
-	if q.kind == Discovery || q.kind == Token {
+	if q.kind == Discovery || q.kind == Token || q.kind == Consent {
 		h.Set("Content-Type", "application/json; charset=utf-8")
 		h.Set("x-ms-request-id", q.id)
 	} else {
@@ -228,7 +252,7 @@ func (q *request) send(w http.ResponseWriter, a answer, fault Fault) {
 		h.Set("request-id", q.id)
 		h.Set("client-request-id", q.clientID())
 		h.Set("x-ms-ags-diagnostic", diagnostic)
-		h.Set("x-ms-resource-unit", "1")
+		h.Set("x-ms-resource-unit", itoa(q.cost()))
 	}
 	maps.Copy(h, a.header)
 	for name, values := range fault.Header {

@@ -248,3 +248,16 @@ func (t *Tenant) Users() []User {
 	}
 	return out
 }
+
+// IDs returns the ids of the present users in the order in which they were added. It is much cheaper than Users.
+func (t *Tenant) IDs() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var out []string
+	for i := range t.people.objects {
+		if o := &t.people.objects[i]; o.state == present {
+			out = append(out, o.id)
+		}
+	}
+	return out
+}

@@ -2,13 +2,13 @@ package graphtest
 
 // Requests count what the tenant was asked. A request that met a fault counts like any other.
 type Requests struct {
-	Discovery, Token, Organization, List, Get, Delta, Deleted, Other int
+	Discovery, Token, Consent, Organization, List, Get, Delta, Deleted, Other int
 	// Total is the sum of all kinds; Throttled are those of them that were answered with 429.
 	Total, Throttled int
 }
 
 // Graph counts the requests to Graph, without those to the sign-in service.
-func (r Requests) Graph() int { return r.Total - r.Discovery - r.Token }
+func (r Requests) Graph() int { return r.Total - r.Discovery - r.Token - r.Consent }
 
 // Requests returns the counts since the tenant was made, or since ResetRequests.
 func (t *Tenant) Requests() Requests {
@@ -31,6 +31,8 @@ func (r *Requests) add(k Kind) {
 		r.Discovery++
 	case Token:
 		r.Token++
+	case Consent:
+		r.Consent++
 	case Organization:
 		r.Organization++
 	case List:

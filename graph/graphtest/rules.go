@@ -54,7 +54,7 @@ func (t *Tenant) matching(k Kind, now time.Time) Fault {
 	}
 	var fault Fault
 	for i, r := range rules {
-		if r.On != k && (r.On != "" || k == Discovery || k == Token) {
+		if r.On != k && (r.On != "" || k == Discovery || k == Token || k == Consent) {
 			continue
 		}
 		c := &t.rules[i]

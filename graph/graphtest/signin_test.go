@@ -368,3 +368,60 @@ func TestCompressedRequests(t *testing.T) {
 		t.Errorf("not what it says: got %d, want 400", got)
 	}
 }
+
+func TestConsent(t *testing.T) {
+	const back = "https://dirsync.example/done?x=1"
+	tenant := &graphtest.Tenant{Roles: []string{}, Redirects: []string{back}}
+	open := func(path string, query ...string) (int, url.Values, string) {
+		v := url.Values{}
+		for i := 0; i < len(query); i += 2 {
+			v.Set(query[i], query[i+1])
+		}
+		r := httptest.NewRequest(http.MethodGet, authority+path+"?"+v.Encode(), nil)
+		w := httptest.NewRecorder()
+		tenant.ServeHTTP(w, r)
+		to, err := url.Parse(w.Header().Get("Location"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w.Code, to.Query(), w.Body.String()
+	}
+	const scope = "https://graph.microsoft.com/.default"
+	v2, v1 := "/"+graphtest.DefaultID+"/v2.0/adminconsent", "/common/adminconsent"
+	tenant.SetFaults(graphtest.Faults{ConsentError: "consent_required"})
+	status, q, _ := open(v2, "client_id", graphtest.DefaultClientID, "scope", scope, "redirect_uri", back, "state", "s1")
+	if status != 302 || q.Get("admin_consent") != "True" || q.Get("error") != "consent_required" || q.Get("state") != "s1" || q.Get("tenant") != "" || !strings.HasPrefix(q.Get("error_description"), "AADSTS65004: ") {
+		t.Errorf("declined: got %d %v", status, q)
+	}
+	c := connect(t, tenant)
+	if r := c.get("/v1.0/users/delta"); r.status != 403 {
+		t.Errorf("after it was declined: got %d", r.status)
+	}
+	tenant.SetFaults(graphtest.Faults{})
+	for name, query := range map[string][]string{
+		"unknown application": {"client_id", "x", "scope", scope, "redirect_uri", back},
+		"no scope":            {"client_id", graphtest.DefaultClientID, "redirect_uri", back},
+		"unknown redirect":    {"client_id", graphtest.DefaultClientID, "scope", scope, "redirect_uri", back + "<script>"},
+	} {
+		if status, q, page := open(v2, query...); status != 400 || len(q) != 0 || !strings.Contains(page, "AADSTS") || strings.Contains(page, "<script>") {
+			t.Errorf("%s: got %d %v %s", name, status, q, page)
+		}
+	}
+	for path, want := range map[string]string{v2: scope, v1: ""} {
+		status, q, _ = open(path, "client_id", graphtest.DefaultClientID, "scope", scope, "redirect_uri", back, "state", "s2")
+		if status != 302 || q.Get("error") != "" || q.Get("tenant") != graphtest.DefaultID || q.Get("scope") != want || q.Get("x") != "1" {
+			t.Errorf("%s: got %d %v", path, status, q)
+		}
+	}
+	if r := c.get("/v1.0/users/delta"); r.status != 403 {
+		t.Errorf("the token of before: got %d, want 403", r.status)
+	}
+	c.token = accessToken(t, tenant)
+	if r := c.get("/v1.0/users/delta"); r.status != 200 {
+		t.Errorf("a token of after: got %d", r.status)
+	}
+	tenant.Set(func(t *graphtest.Tenant) { t.Redirects = nil })
+	if status, _, page := open(v1, "client_id", graphtest.DefaultClientID); status != 200 || !strings.Contains(page, "granted") {
+		t.Errorf("with nowhere to go: got %d %s", status, page)
+	}
+}

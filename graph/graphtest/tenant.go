@@ -37,6 +37,8 @@ type Tenant struct {
 	// Roles are the application permissions that were consented to and that tokens issued from now on carry. Nil
 	// means User.Read.All and Organization.Read.All. An empty list that is not nil makes tokens without roles.
 	Roles []string
+	// Redirects are the addresses to which administrators may be sent back after consent.
+	Redirects []string
 	// Now tells the time. Nil means time.Now. It is called from the serving goroutines, one at a time.
 	Now func() time.Time
 	// Faults are the switches that make the tenant unkind. The zero Faults is the service on a good day.

@@ -54,8 +54,7 @@ func (w *walk) done() bool { return w.c.Pos >= w.total && len(w.again) == 0 && w
 // fill appends the rows of the page. Repeated rows come first and are never repeated again.
 func (w *walk) fill(b []byte) []byte {
 	if w.size == 0 {
-		w.again = w.c.Again
-		return b
+		return b // what is to be repeated stays in the cursor
 	}
 	n := 0
 	add := func(out []byte, ok bool) {
