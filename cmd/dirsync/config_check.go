@@ -68,13 +68,13 @@ func (d *decoder) oneOf(path, value string, known ...string) bool {
 		return true
 	}
 	if near := d.nearest(value, known); near != "" {
-		d.faultAt(path, "is %s, which is not known; did you mean %s?", strconv.Quote(value), near)
+		d.faultAt(path, "is %s, which is not known; did you mean %s?", quoted(value), near)
 		return false
 	}
 	if len(known) < 4 {
-		d.faultAt(path, "is %s; write %s", strconv.Quote(value), strings.Join(known, " or "))
+		d.faultAt(path, "is %s; write %s", quoted(value), strings.Join(known, " or "))
 	} else {
-		d.faultAt(path, "is %s; write one of: %s", strconv.Quote(value), strings.Join(known, ", "))
+		d.faultAt(path, "is %s; write one of: %s", quoted(value), strings.Join(known, ", "))
 	}
 	return false
 }
@@ -234,10 +234,10 @@ func (d *decoder) checkSync(path string, s *Sync, c *Config) {
 // unknownName reports a name that nothing in the file has.
 func (d *decoder) unknownName(path, name, what string, known []string) {
 	if near := d.nearest(name, known); near != "" {
-		d.faultAt(path, "there is no %s %s; did you mean %s?", what, strconv.Quote(name), near)
+		d.faultAt(path, "there is no %s %s; did you mean %s?", what, quoted(name), near)
 		return
 	}
-	d.faultAt(path, "there is no %s %s; there are %s", what, strconv.Quote(name), strings.Join(known, ", "))
+	d.faultAt(path, "there is no %s %s; there are %s", what, quoted(name), strings.Join(known, ", "))
 }
 
 func (d *decoder) checkMappings(path string, s *Sync, c *Config) {

@@ -238,10 +238,7 @@ func (d *decoder) quotable(key string) string {
 	if d.secret > 0 {
 		return "(not shown)"
 	}
-	if utf8.RuneCountInString(key) > 64 {
-		return string([]rune(key)[:64]) + "…"
-	}
-	return key
+	return cut(key)
 }
 
 // wrongKind reports a value that is, say, a list where a text should be. It never repeats the value.

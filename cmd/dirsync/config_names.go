@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strconv"
 	"strings"
 
 	"dirsync"
@@ -66,4 +67,14 @@ func fieldTypes() []string {
 		out[i] = string(t)
 	}
 	return out
+}
+
+// quoted repeats a value in a message: visible, and cut to a sane length.
+func quoted(s string) string { return strconv.Quote(cut(s)) }
+
+func cut(s string) string {
+	if r := []rune(s); len(r) > 64 {
+		return string(r[:64]) + "…"
+	}
+	return s
 }

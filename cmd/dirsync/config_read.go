@@ -122,7 +122,7 @@ func parseConfig(file string, data []byte) (*Config, error) {
 	d := newDecoder(string(data))
 	var doc yaml.Node
 	if err := yaml.Load(data, &doc); err != nil {
-		return nil, &ConfigError{File: file, Faults: d.syntaxFaults(data, err)}
+		return nil, &ConfigError{File: file, Faults: d.syntaxFaults(err)}
 	}
 	if len(doc.Content) != 1 || doc.Content[0].Kind == yaml.ScalarNode && doc.Content[0].ShortTag() == "!!null" {
 		return nil, &ConfigError{File: file, Faults: []ConfigFault{emptyFile()}}
@@ -167,7 +167,7 @@ func checkBytes(data []byte) (ConfigFault, bool) {
 			return ConfigFault{Position: Position{line, column},
 				Message: "the file is not UTF-8 from here on; save it as UTF-8"}, true
 		}
-		if r < ' ' && r != '\n' && r != '\r' && r != '\t' || r == 0x7f {
+		if r < ' ' && r != '\n' && r != '\r' && r != '\t' || r >= 0x7f && r < 0xa0 || r == 0xfffe || r == 0xffff {
 			return ConfigFault{Position: Position{line, column},
 				Message: fmt.Sprintf("control character U+%04X; remove it", r)}, true
 		}
@@ -181,7 +181,7 @@ func checkBytes(data []byte) (ConfigFault, bool) {
 
 // syntaxFaults puts what the YAML library says into words for an operator, without its names for its own parts and
 // without quoting the file, which may hold a secret in the wrong place.
-func (d *decoder) syntaxFaults(data []byte, err error) []ConfigFault {
+func (d *decoder) syntaxFaults(err error) []ConfigFault {
 	e, ok := errors.AsType[*yaml.LoadError](err)
 	if !ok {
 		return []ConfigFault{{Message: "the file is not valid YAML"}}
@@ -202,10 +202,10 @@ func (d *decoder) syntaxFaults(data []byte, err error) []ConfigFault {
 		return []ConfigFault{{Position: Position{at.Line, strings.IndexByte(line, '\t') + 1},
 			Message: "a tab; YAML is indented with spaces only"}}
 	}
-	return []ConfigFault{{Position: at, Message: d.syntaxMessage(e.Message, at) + context}}
+	return []ConfigFault{{Position: at, Message: syntaxMessage(e.Message) + context}}
 }
 
-func (d *decoder) syntaxMessage(said string, at Position) string {
+func syntaxMessage(said string) string {
 	has := func(s string) bool { return strings.Contains(said, s) }
 	switch {
 	case has("unknown anchor"):
@@ -233,7 +233,7 @@ func (d *decoder) syntaxMessage(said string, at Position) string {
 	case has("YAML document"), has("directive"):
 		return "remove the line that begins with %"
 	}
-	return "not valid YAML at this place; compare it with config.example.yaml"
+	return "not valid YAML; compare it with config.example.yaml"
 }
 
 func (d *decoder) line(n int) string {
@@ -247,6 +247,7 @@ func (d *decoder) line(n int) string {
 func (d *decoder) secondDocument() Position {
 	content, ended := false, false
 	for i, line := range d.lines {
+		line = strings.TrimRight(line, "\r")
 		text := strings.TrimSpace(line)
 		if text == "" || text[0] == '#' || text[0] == '%' {
 			continue

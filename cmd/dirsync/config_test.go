@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -94,6 +95,12 @@ func TestConfigBytes(t *testing.T) {
 		{"UTF-16", "\xff\xfet\x00", "c.yaml:1:1: the file is UTF-16; save it as UTF-8"},
 		{"zero byte", "tenants:\n  a\x00: {}\n", "c.yaml:2:4: control character U+0000; remove it"},
 		{"escape", "tenants:\n  # \x1b[2J\n", "c.yaml:2:5: control character U+001B; remove it"},
+		{"C1 control", "tenants:\n  # \u0085\u009b2J\n", "c.yaml:2:5: control character U+0085; remove it"},
+		{"no character", "tenants:\n  # \uffff\n", "c.yaml:2:5: control character U+FFFF; remove it"},
+		{"mark in the middle", "tenants:\n  a\ufeff: {}\n", "c.yaml:2:3: tenants.a\\ufeff: a name has 1 to 63"},
+		{"second document after Windows line ends", "a: 1\r\n---\r\nb: 2\r\n", "c.yaml:2:1: a second document begins here"},
+		{"long value", "tenants: {a: {cloud: " + strings.Repeat("x", 1000) + "}}\nsyncs: {}\n", `xxx…"; write global`},
+		{"column counts letters", "tenants:\n  ü: 李小龍\n  é: [*x]\n", "c.yaml:3:7: an alias"},
 		{"ten megabytes", strings.Repeat("# filling\n", 1<<20),
 			"c.yaml: the file is larger than 1 MB, which no configuration is; is it the right file?"},
 		{"deep", strings.Repeat("[", 20000), "c.yaml:1:10001: nested too deeply"},
@@ -280,6 +287,35 @@ func TestGoodConfig(t *testing.T) {
 	wantField := dirsync.Field{Name: "badge", Label: "Badge", Type: dirsync.Text, Unique: true, MaxLength: 8}
 	if diff := cmp.Diff(wantField, got.Directory.FieldList()[2]); diff != "" {
 		t.Errorf("field (-want +got):\n%s", diff)
+	}
+}
+
+// TestWindowsLineEnds reads a file that was saved by an editor of Windows.
+func TestWindowsLineEnds(t *testing.T) {
+	c, err := parseConfig("c.yaml", []byte("\xef\xbb\xbf"+strings.ReplaceAll(good, "\n", "\r\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	office := c.Syncs["staff"].Fields[4]
+	if got, want := office.EntraPos, (Position{32, 11}); got != want || strings.Contains(office.Entra, "\r") {
+		t.Errorf("got %v %q, want %v", got, office.Entra, want)
+	}
+}
+
+// TestManyFaults tells the first hundred faults and counts the others.
+func TestManyFaults(t *testing.T) {
+	var b strings.Builder
+	for i := range 40_000 {
+		fmt.Fprintf(&b, "key%d: x\n", i)
+	}
+	start := time.Now()
+	_, err := parseConfig("c.yaml", []byte(b.String()))
+	if err == nil || !strings.HasPrefix(err.Error(), "read configuration: 40002 faults\n") ||
+		!strings.HasSuffix(err.Error(), "\nand 39902 more") {
+		t.Errorf("got %.200v", err)
+	}
+	if took := time.Since(start); took > 30*time.Second {
+		t.Errorf("took %v", took)
 	}
 }
 

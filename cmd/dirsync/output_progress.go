@@ -51,11 +51,15 @@ type lines struct {
 	phase       string
 	began, last time.Time
 	done, total int
+	closed      bool
 }
 
 func (l *lines) Show(phase string, done, total int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.closed {
+		return
+	}
 	now := time.Now()
 	if phase != l.phase {
 		l.end(now)
@@ -72,7 +76,7 @@ func (l *lines) Close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.end(time.Now())
-	l.phase = ""
+	l.phase, l.closed = "", true
 }
 
 // end writes the last line of a phase, with the time that it took.

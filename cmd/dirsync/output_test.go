@@ -228,6 +228,7 @@ func TestProgressLines(t *testing.T) {
 		p.Show("a\x1b[2Jb", 1, 1)
 		p.Close()
 		p.Close()
+		p.Show("late", 1, 1)
 		want := "read: 10,000\nread: 20,000\nread: 24,000 in 25 s\napply: 30 of 30 in 0 s\na\\x1b[2Jb: 1 of 1 in 0 s\n"
 		if got := b.String(); got != want {
 			t.Errorf("got\n%s\nwant\n%s", got, want)

@@ -197,7 +197,9 @@ func find(ctx context.Context, s engine.Store, key string) (dirsync.Person, erro
 		return p, err
 	}
 	want := dirsync.Fold(strings.TrimSpace(key))
-	var found []dirsync.Person
+	// A user principal name names one person in a tenant; the others may name several.
+	names := []string{"userPrincipalName", "mail", "displayName"}
+	matches := make([][]dirsync.Person, len(names))
 	var after dirsync.Seq
 	for {
 		people, err := s.People(ctx, after, 1000)
@@ -205,9 +207,9 @@ func find(ctx context.Context, s engine.Store, key string) (dirsync.Person, erro
 			return p, err
 		}
 		for _, p := range people {
-			for _, name := range []string{"userPrincipalName", "mail", "displayName"} {
+			for i, name := range names {
 				if dirsync.Fold(p.Shadow.Text(name)) == want {
-					found = append(found, p)
+					matches[i] = append(matches[i], p)
 					break
 				}
 			}
@@ -217,10 +219,14 @@ func find(ctx context.Context, s engine.Store, key string) (dirsync.Person, erro
 		}
 		after = people[len(people)-1].Seq
 	}
-	switch len(found) {
-	case 1:
-		return found[0], nil
-	case 0:
+	var found []dirsync.Person
+	for _, m := range matches {
+		if len(m) == 1 {
+			return m[0], nil
+		}
+		found = append(found, m...)
+	}
+	if len(found) == 0 {
 		return p, &dirsync.Error{Op: "find " + key, Kind: dirsync.NotFound, Err: errors.New("nobody who was read goes by that name"),
 			Hint: "Give the object id, the user principal name, the e-mail address or the display name."}
 	}
