@@ -19,7 +19,7 @@ func valueOf(pointer any) reflect.Value { return reflect.ValueOf(pointer).Elem()
 // check reports what each value by itself cannot know: what is missing, what contradicts, what refers to nothing.
 func (d *decoder) check(c *Config) {
 	if d.values == 1 && len(d.faults) > 0 {
-		// The file holds no keys at all. That is reported, and everything else would follow from it.
+		// The file holds no key that is known. That is reported, and everything else would follow from it.
 		return
 	}
 	if len(c.Tenants) == 0 && !d.failed("tenants") {
