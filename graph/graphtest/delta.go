@@ -163,8 +163,8 @@ func (q *request) page(c cursor) answer {
 	w := walk{d: d, c: c, rows: r, repeat: f.Repeat, older: f.OlderFirst, size: q.pageSize(prefer, c)}
 	w.candidates()
 
-	b := make([]byte, 0, q.t.pageBytes+q.t.pageBytes/8+4096)
-	b = append(append(b, `{"@odata.context":"`...), q.base()...)
+	b, _ := q.t.buffers.Get().([]byte)
+	b = append(append(b[:0], `{"@odata.context":"`...), q.base()...)
 	b = append(append(b, `/v1.0/$metadata#`...), sel.context()...)
 	b = append(b, `",`...)
 	if f.Extras {
@@ -172,7 +172,6 @@ func (q *request) page(c cursor) answer {
 	}
 	b = append(b, `"value":[`...)
 	b = w.fill(b)
-	q.t.pageBytes = len(b)
 	b = append(b, `],`...)
 	b, err := q.appendLink(b, c, &w)
 	if err != nil {

@@ -170,6 +170,10 @@ func appendPacked(b []byte, prop int, raw []byte) []byte {
 
 // next splits the first value off packed ones.
 func next(b []byte) (prop int, raw, rest []byte) {
+	if len(b) > 1 && b[0] < 0x80 && b[1] < 0x80 { // as most are
+		l := 2 + int(b[1])
+		return int(b[0]), b[2:l:l], b[l:]
+	}
 	p, n := binary.Uvarint(b)
 	l, m := binary.Uvarint(b[n:])
 	b = b[n+m:]

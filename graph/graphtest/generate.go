@@ -1,7 +1,7 @@
 package graphtest
 
 import (
-	"fmt"
+	"encoding/binary"
 	"slices"
 	"strconv"
 	"strings"
@@ -173,8 +173,30 @@ func (g *generator) person(i int) []byte {
 	return g.arena[from:len(g.arena):len(g.arena)]
 }
 
-func (g *generator) text(prop int, s string) {
-	g.raw = appendString(g.raw[:0], s)
+// text writes a string made of parts. All the stock is valid UTF-8, and quotation marks are all that needs an escape.
+func (g *generator) text(prop int, parts ...string) {
+	n := 2
+	for _, p := range parts {
+		n += len(p)
+		for i := range len(p) {
+			if p[i] == '"' {
+				g.raw = appendString(g.raw[:0], strings.Join(parts, ""))
+				g.attrs = appendPacked(g.attrs, prop, g.raw)
+				return
+			}
+		}
+	}
+	g.attrs = binary.AppendUvarint(g.attrs, uint64(prop))
+	g.attrs = append(binary.AppendUvarint(g.attrs, uint64(n)), '"')
+	for _, p := range parts {
+		g.attrs = append(g.attrs, p...)
+	}
+	g.attrs = append(g.attrs, '"')
+}
+
+// moment writes a time in one of Graph's forms.
+func (g *generator) moment(prop int, at time.Time, layout string) {
+	g.raw = append(at.AppendFormat(append(g.raw[:0], '"'), layout), '"')
 	g.attrs = appendPacked(g.attrs, prop, g.raw)
 }
 
@@ -238,17 +260,16 @@ func (g *generator) staff(i int) {
 	if family != "" {
 		g.text(p.surname, family)
 	}
-	address := local + "@" + g.domain
 	switch {
 	case pair(i) == 2:
 		_, _, _, other, _, _ := g.staffName(i - 1)
-		g.text(p.mail, strings.ToUpper(other[:1])+other[1:]+"@"+g.domain)
+		g.text(p.mail, strings.ToUpper(other[:1]), other[1:], "@", g.domain)
 	case pair(i) == 1, r.roll(100) != 0: // one in a hundred has no mailbox
-		g.text(p.mail, address)
+		g.text(p.mail, local, "@", g.domain)
 	}
 	g.text(p.nickname, local)
 	g.text(p.language, language)
-	g.text(p.upn, address)
+	g.text(p.upn, local, "@", g.domain)
 	g.text(p.userType, "Member")
 	if i > 0 {
 		g.attrs = appendPacked(g.attrs, p.manager, []byte(g.id(g.managerOf(i))))
@@ -271,7 +292,7 @@ func (g *generator) place(r *dice, where, i int) {
 		g.text(p.office, o.room)
 	}
 	if r.roll(10) > 3 {
-		g.text(p.mobile, o.mobile+two())
+		g.text(p.mobile, o.mobile, two())
 	}
 	if r.roll(2) == 0 {
 		g.text(p.postal, o.postal)
@@ -286,13 +307,13 @@ func (g *generator) place(r *dice, where, i int) {
 func (g *generator) since(r *dice, i int) {
 	p := &g.props
 	made := time.Date(2015, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(r.roll(10*365*86400)) * time.Second)
-	g.text(p.created, made.Format(time.RFC3339))
+	g.moment(p.created, made, time.RFC3339)
 	if r.roll(20) > 0 {
-		hired := made.AddDate(0, 0, r.roll(30)-r.roll(300))
-		g.text(p.hireDate, hired.Format("2006-01-02")+"T00:00:00Z")
+		hired := made.Add(time.Duration(r.roll(30)-r.roll(300)) * 24 * time.Hour)
+		g.moment(p.hireDate, hired, "2006-01-02T00:00:00Z")
 	}
 	if r.roll(20) > 0 {
-		g.text(p.employeeID, fmt.Sprintf("%06d", 100000+i))
+		g.text(p.employeeID, strconv.Itoa(100000+i))
 	}
 }
 
@@ -308,9 +329,9 @@ func (g *generator) work(r *dice, i int) {
 		g.text(p.title, d.titles[r.roll(len(d.titles))])
 	}
 	if r.roll(10) > 0 {
-		g.text(p.employeeType, []string{"Employee", "Employee", "Employee", "Contractor", "Intern"}[r.roll(5)])
+		g.text(p.employeeType, [...]string{"Employee", "Employee", "Employee", "Contractor", "Intern"}[r.roll(5)])
 	}
-	g.text(p.costCentre, d.centre+"-"+strconv.Itoa(r.roll(90)+10))
+	g.text(p.costCentre, d.centre, "-", strconv.Itoa(r.roll(90)+10))
 	if r.roll(3) == 0 {
 		g.json(p.badge, strconv.Itoa(10000000+i))
 	}

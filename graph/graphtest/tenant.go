@@ -53,8 +53,8 @@ type Tenant struct {
 	rules    []ruleCount // of Faults.Rules
 	round    uint64      // delta rounds begun
 	expired  int         // page tokens refused because of Faults.ExpirePage
-	// pageBytes is how long the last page was, a hint for the next.
-	pageBytes int
+	// buffers are the bodies of pages that were sent, to be filled again: making new ones costs more than filling them.
+	buffers sync.Pool
 }
 
 // Set runs change with the tenant locked, so that its exported fields can be changed while it is served. Change must
