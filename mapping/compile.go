@@ -180,7 +180,7 @@ func (c *compiler) expression(r *rule) {
 	s := &r.spec
 	p, f := compileExpr(s.Expr, c.property)
 	if f != nil {
-		c.problem(s.at(s.ExprPos).within(f.line, f.column), s.Field, f.hint, "%s", f.message)
+		c.problem(s.inside(s.ExprPos, f), s.Field, f.hint, "%s", f.message)
 		return
 	}
 	r.source = &expression{p}
@@ -226,7 +226,7 @@ func (c *compiler) entraExpression(r *rule) {
 	s := &r.spec
 	p, f := compileEntra(s.Entra, c.property)
 	if f != nil {
-		c.problem(s.at(s.EntraPos).within(f.line, f.column), s.Field, f.hint, "%s", f.message)
+		c.problem(s.inside(s.EntraPos, f), s.Field, f.hint, "%s", f.message)
 		return
 	}
 	r.source = &entraExpression{p, isDate(r.field.Type)}

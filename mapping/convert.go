@@ -53,11 +53,8 @@ func (c *converter) value(in *input) (dirsync.Value, string) {
 
 // convert returns the canonical form, empty for no value.
 func (c *converter) convert(in *input) (string, string) {
-	if in.kind == kindText {
-		// Text that is plain has no outer space; the common case is not trimmed twice.
-		if in.text == "" || !plainText(in.text) && strings.TrimFunc(in.text, isOuterSpace) == "" {
-			return "", ""
-		}
+	if in.kind == kindText && !in.plain && strings.TrimFunc(in.text, isOuterSpace) == "" {
+		return "", ""
 	}
 	switch c.field.Type {
 	case dirsync.Text:
@@ -98,6 +95,9 @@ func wrongKind(in *input, want string) string { return "is " + in.kind.String() 
 
 func (c *converter) text(in *input) (string, string) {
 	if c.out == nil {
+		if in.plain {
+			return in.text, ""
+		}
 		return fromText(in, "text", cleanText)
 	}
 	t := in.when
@@ -338,6 +338,9 @@ func (c *converter) date(in *input) (string, string) {
 		}
 		// A hire date of Entra is a date and time in UTC; its day is meant.
 		if t, reason := parseISODateTime(s); reason == "" {
+			if s[len(s)-1] == 'Z' {
+				return s[:len(isoDate)], ""
+			}
 			return canonicalDate(t.UTC()), ""
 		}
 	}

@@ -145,7 +145,11 @@ func exprFault(text string, err error) *fault {
 	if strings.Contains(message, "exceeds maximum allowed nodes") {
 		message = fmt.Sprintf("it has more than %d parts", maxNodes)
 	}
-	return &fault{line: line, column: column, message: "the expression cannot be understood: " + message}
+	f := &fault{line: line, column: column, message: "the expression cannot be understood: " + message}
+	if strings.Contains(message, `Operator("=")`) {
+		f.hint = "compare with =="
+	}
+	return f
 }
 
 func oneLine(s string) string {

@@ -51,6 +51,8 @@ func (k kind) String() string {
 // input is what goes into a conversion: an attribute's JSON taken apart, a constant, or what an expression gave.
 type input struct {
 	kind kind
+	// plain says that the text is known to be in canonical form and not empty: printable ASCII without outer spaces.
+	plain bool
 	// text is the text itself; of a boolean "true" or "false", of a number its digits as written, of an object its id,
 	// if it has one.
 	text string
@@ -70,6 +72,9 @@ func decode(raw json.RawMessage) (input, error) {
 	}
 	switch raw[0] {
 	case '"':
+		if n := len(raw); n > 2 && raw[n-1] == '"' && plainJSON(raw[1:n-1]) {
+			return input{kind: kindText, text: string(raw[1 : n-1]), plain: true}, nil
+		}
 		s, err := decodeText(raw)
 		return input{kind: kindText, text: s}, err
 	case 'n':
@@ -90,6 +95,19 @@ func decode(raw json.RawMessage) (input, error) {
 		}
 	}
 	return input{}, errors.New("is not valid JSON")
+}
+
+// plainJSON tells the inside of a JSON string that stands for itself and is plain text. Most are.
+func plainJSON(body []byte) bool {
+	if body[0] == ' ' || body[len(body)-1] == ' ' {
+		return false
+	}
+	for _, c := range body {
+		if c < 0x20 || c >= 0x7f || c == '\\' || c == '"' {
+			return false
+		}
+	}
+	return true
 }
 
 func decodeList(raw json.RawMessage) (input, error) {

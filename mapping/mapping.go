@@ -16,6 +16,7 @@ type Mapping struct {
 	where *program
 	reads []typedProperty // what expressions of expr-lang read
 	pool  sync.Pool       // of *person
+	slots int             // how many properties have a hint
 
 	properties  []string
 	createOnly  []string
@@ -65,20 +66,21 @@ type person struct {
 	// shop is made, and loaded with the person's properties, when the first expression is run.
 	shop   *workshop
 	loaded bool
-	did    applied
+	// hints say where in the attributes each property was found the last time. Records mostly look alike.
+	hints []int
 }
 
 func (m *Mapping) person(id dirsync.ID, attrs dirsync.Attributes) *person {
 	p, ok := m.pool.Get().(*person)
 	if !ok {
-		p = &person{reads: m.reads}
+		p = &person{reads: m.reads, hints: make([]int, m.slots)}
 	}
 	p.id, p.attrs, p.loaded = id, attrs, false
 	return p
 }
 
 func (m *Mapping) done(p *person) {
-	p.attrs, p.did = nil, applied{}
+	p.attrs = nil
 	m.pool.Put(p)
 }
 
@@ -94,12 +96,17 @@ func (p *person) workshop() *workshop {
 	return p.shop
 }
 
-// gather lists what the expressions read, each property once.
+// gather lists what the expressions of expr-lang read, each property once, and gives every property that is read often
+// its hint.
 func (m *Mapping) gather(source map[string]dirsync.Field) {
 	programs := []*program{m.where}
 	for i := range m.rules {
-		if e, ok := m.rules[i].source.(*expression); ok {
-			programs = append(programs, e.program)
+		switch s := m.rules[i].source.(type) {
+		case *expression:
+			programs = append(programs, s.program)
+		case *property:
+			m.slots++
+			s.slot = m.slots
 		}
 	}
 	seen := map[string]bool{}
@@ -110,7 +117,8 @@ func (m *Mapping) gather(source map[string]dirsync.Field) {
 		for _, r := range p.reads {
 			if !seen[r.name] {
 				seen[r.name] = true
-				m.reads = append(m.reads, typedProperty{*r, source[r.name]})
+				m.slots++
+				m.reads = append(m.reads, typedProperty{property{r.name, r.attribute, r.inner, m.slots}, source[r.name]})
 			}
 		}
 	}
@@ -160,7 +168,8 @@ func (m *Mapping) Map(id dirsync.ID, attrs dirsync.Attributes) Result {
 	res := Result{InScope: true, Values: make(dirsync.Values, 0, len(m.rules))}
 	for i := range m.rules {
 		r := &m.rules[i]
-		did := r.apply(p)
+		var did applied
+		r.apply(p, &did)
 		switch {
 		case did.fault != nil:
 			res.Faults = append(res.Faults, *did.fault)
@@ -180,18 +189,16 @@ type applied struct {
 	fault           *dirsync.Fault
 }
 
-// apply fills the field for one person. What it returns is overwritten by the next rule.
-func (r *rule) apply(p *person) *applied {
-	did := &p.did
-	*did = applied{}
-	var leave bool
-	var err error
-	if did.in, leave, err = r.source.fetch(p); err != nil {
+// apply fills the field for one person.
+func (r *rule) apply(p *person, did *applied) {
+	in, leave, err := r.source.fetch(p)
+	if err != nil {
 		did.fault = r.fault(p, err.Error())
-		return did
+		return
 	}
 	var reason string
-	did.value, reason = r.value(&did.in)
+	did.value, reason = r.value(&in)
+	did.in = in
 	switch {
 	case reason != "":
 		did.fault = r.fault(p, reason)
@@ -203,7 +210,6 @@ func (r *rule) apply(p *person) *applied {
 	default:
 		did.left = leave || r.keep
 	}
-	return did
 }
 
 func (r *rule) fault(p *person, reason string) *dirsync.Fault {
@@ -231,6 +237,8 @@ func (c *constant) shows(*person) string               { return c.in.text }
 type property struct {
 	// name is how the mapping names it; attribute and inner are its parts on either side of the slash.
 	name, attribute, inner string
+	// slot is the number of the property's hint, from 1; 0 when it has none.
+	slot int
 }
 
 func newProperty(name string) *property {
@@ -245,7 +253,7 @@ func (a *property) describe() string { return a.name }
 
 // raw returns the property's JSON; nil when it is absent.
 func (a *property) raw(p *person) (json.RawMessage, error) {
-	raw, ok := p.attrs.Get(a.attribute)
+	raw, ok := p.get(a)
 	if a.inner != "" {
 		return member(raw, a.inner)
 	}
@@ -253,6 +261,23 @@ func (a *property) raw(p *person) (json.RawMessage, error) {
 		return json.Marshal(string(p.id))
 	}
 	return raw, nil
+}
+
+// get finds an attribute, first where it was the last time.
+func (p *person) get(a *property) (json.RawMessage, bool) {
+	if a.slot == 0 {
+		return p.attrs.Get(a.attribute)
+	}
+	hint := &p.hints[a.slot-1]
+	if i := *hint; i < len(p.attrs) && p.attrs[i].Name == a.attribute {
+		return p.attrs[i].Raw, true
+	}
+	i, ok := slices.BinarySearchFunc(p.attrs, a.attribute, func(x dirsync.Attribute, name string) int { return strings.Compare(x.Name, name) })
+	if !ok {
+		return nil, false
+	}
+	*hint = i
+	return p.attrs[i].Raw, true
 }
 
 func (a *property) fetch(p *person) (input, bool, error) {

@@ -106,8 +106,9 @@ func (pv *Preview) Add(id dirsync.ID, attrs dirsync.Attributes) {
 	wrong := false
 	for i := range m.rules {
 		r := &m.rules[i]
-		did := r.apply(p)
-		pv.Fields[i].add(r, p, did)
+		var did applied
+		r.apply(p, &did)
+		pv.Fields[i].add(r, p, &did)
 		wrong = wrong || did.fault != nil
 	}
 	if wrong {

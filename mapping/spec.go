@@ -65,6 +65,15 @@ func (s *Spec) at(part Position) Position {
 	return part
 }
 
+// inside returns where a fault of an expression stands: the field's own position when that of the expression is not
+// known.
+func (s *Spec) inside(part Position, f *fault) Position {
+	if part.Line == 0 {
+		return s.Pos
+	}
+	return part.within(f.line, f.column)
+}
+
 // Expression is an expression and where its first character stands. The zero Expression is none.
 type Expression struct {
 	Text string

@@ -96,6 +96,10 @@ func cleanEmail(s string) (string, string) {
 	if !isDotAtom(local) {
 		return "", notEmail
 	}
+	if !lowerDomain(domain) && isASCII(domain) && !strings.Contains(strings.ToLower(domain), "xn--") {
+		domain = strings.ToLower(domain)
+		s = local + "@" + domain
+	}
 	if !lowerDomain(domain) {
 		ascii, err := idna.Lookup.ToASCII(domain)
 		if err != nil || !lowerDomain(ascii) {

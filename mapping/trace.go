@@ -56,7 +56,8 @@ func (m *Mapping) Trace(id dirsync.ID, attrs dirsync.Attributes) []FieldTrace {
 }
 
 func (r *rule) trace(p *person) FieldTrace {
-	did := r.apply(p)
+	var did applied
+	r.apply(p, &did)
 	t := FieldTrace{
 		Field: r.field.Name, Label: r.field.Label, Output: did.value, Kept: did.left, Defaulted: did.defaulted, Fault: did.fault,
 		CreateOnly: r.createOnly,
