@@ -147,7 +147,7 @@ func (c *Client) judge(a answer, fault graphFault) (dirsync.ErrorKind, string) {
 	case status == http.StatusForbidden && fault.is("Authentication_RequestFromNonPremiumTenantOrB2CTenant"):
 		return dirsync.Permission, "A property that is read needs a Microsoft Entra ID P1 licence. Take it out of the mapping."
 	case status == http.StatusForbidden:
-		return dirsync.Permission, "Grant the application permission User.Read.All: add it to the app registration, then have an administrator open " + c.ConsentURL() + ". New permissions take effect within about an hour."
+		return dirsync.Permission, "Grant the application permission User.Read.All: add it to the app registration, then have an administrator open " + c.ConsentURL() + ". New permissions take effect within about an hour." + c.tokens.granted()
 	case status == http.StatusNotFound:
 		return dirsync.NotFound, "Check the Graph address: it must end in /v1.0."
 	case status >= 500 || status == http.StatusRequestTimeout || status == 509:
@@ -167,7 +167,7 @@ func (c *Client) decodeError(op string, a answer, err error) error {
 	}
 	if errors.Is(err, errLimited) {
 		return &dirsync.Error{Op: op, Kind: dirsync.Permission, Err: err,
-			Hint: "Grant the application permission User.Read.All: add it to the app registration, then have an administrator open " + c.ConsentURL() + "."}
+			Hint: "Grant the application permission User.Read.All: add it to the app registration, then have an administrator open " + c.ConsentURL() + "." + c.tokens.granted()}
 	}
 	return &dirsync.Error{Op: op, Kind: dirsync.Unavailable,
 		Err:  fmt.Errorf("the answer of Microsoft Graph (HTTP %d, %s) cannot be read: %w", a.status, kindOfBody(a), err),
@@ -192,7 +192,7 @@ func kindOfBody(a answer) string {
 // sendError classifies the error of a request that got no answer. An error that is classified already, because the
 // sign-in failed, keeps its kind and advice.
 func (c *Client) sendError(ctx context.Context, op string, err error) error {
-	if inner, ok := errors.AsType[*dirsync.Error](err); ok {
+	if inner, ok := errors.AsType[*dirsync.Error](err); ok && ctx.Err() == nil {
 		return &dirsync.Error{Op: op, Kind: inner.Kind, RetryAt: inner.RetryAt, Err: inner}
 	}
 	return c.networkError(ctx, op, "Microsoft Graph at "+c.base.Host, err)
@@ -203,7 +203,10 @@ func (c *Client) networkError(ctx context.Context, op, service string, err error
 	e := &dirsync.Error{Op: op, Kind: dirsync.Unavailable}
 	if ctx.Err() != nil {
 		// Somebody wanted it to end. That is nobody's fault, and errors.Is must go on finding the reason.
-		e.Kind, e.Err = dirsync.Unknown, context.Cause(ctx)
+		e.Kind, e.Err = dirsync.Unknown, ctx.Err()
+		if cause := context.Cause(ctx); cause != ctx.Err() {
+			e.Err = fmt.Errorf("%w: %w", ctx.Err(), cause)
+		}
 		return e
 	}
 	e.Err = fmt.Errorf("%s: %s", service, redact(cleanError(err), c.cfg.Credential))

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -147,10 +148,13 @@ func TestTenant(t *testing.T) {
 }
 
 func TestTenantByDomain(t *testing.T) {
-	w := serve(t, &graphtest.Tenant{ID: "contoso.com"}, func(c *graph.Config) { c.Tenant = "Contoso.com" })
-	w.Set(func(t *graphtest.Tenant) {})
+	w := serve(t, &graphtest.Tenant{}, func(c *graph.Config) { c.Tenant = "Contoso.com" })
 	if got, want := w.client.Users(nil).Name(), "Microsoft Entra ID (contoso.com)"; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+	got, err := w.client.Tenant(t.Context())
+	if err != nil || got.ID != graphtest.DefaultID {
+		t.Errorf("got %v, %v, want the tenant with this domain", got, err)
 	}
 }
 
@@ -239,6 +243,54 @@ func TestReadIsCancelled(t *testing.T) {
 	})
 	if !errors.Is(err, context.Canceled) || calls != 1 {
 		t.Errorf("got %v after %d pages, want context.Canceled after 1", err, calls)
+	}
+}
+
+// A sign-in that is cut off is no failed sign-in.
+func TestSignInIsCancelled(t *testing.T) {
+	w := serve(t, &graphtest.Tenant{Faults: graphtest.Faults{Rules: []graphtest.Rule{{On: graphtest.Token, Fault: graphtest.Throttled("30")}}}})
+	for name, end := range map[string]struct {
+		cause, want error
+	}{"without a cause": {nil, context.Canceled}, "with a cause": {errors.New("shutting down"), context.Canceled}} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			cfg := w.config
+			cfg.Sleep = func(ctx context.Context, d time.Duration) error {
+				cancel(end.cause)
+				return context.Cause(ctx)
+			}
+			c := w.connect(t, cfg)
+			err := c.Users(nil).Read(ctx, "", func(dirsync.Page) error { return nil })
+			if !errors.Is(err, end.want) || end.cause != nil && !errors.Is(err, end.cause) {
+				t.Errorf("read: got %v, want %v and %v", err, end.want, end.cause)
+			}
+			if _, err := c.Tenant(ctx); !errors.Is(err, end.want) {
+				t.Errorf("tenant: got %v, want %v", err, end.want)
+			}
+			if _, err := c.Check(ctx); !errors.Is(err, end.want) {
+				t.Errorf("check: got %v, want %v", err, end.want)
+			}
+		})
+	}
+}
+
+// A link is opaque: it goes back to the letter, however it is spelled.
+func TestLinksAreNotTouched(t *testing.T) {
+	const token = "$skiptoken=a%2Db%7Ec%24%2e+d%20e~&x=%3D"
+	var asked string
+	w := serve(t, &graphtest.Tenant{Hook: func(r *http.Request) graphtest.Fault {
+		switch {
+		case strings.Contains(r.URL.RawQuery, "skiptoken"):
+			asked = r.URL.RawQuery
+			return graphtest.Fault{Status: 200, Body: `{"value":[],"@odata.deltaLink":"https://` + r.Host + `/v1.0/users/delta?$deltatoken=x"}`}
+		case strings.Contains(r.URL.Path, "delta"):
+			return graphtest.Fault{Status: 200, Body: `{"value":[],"@odata.nextLink":"https://` + r.Host + `/v1.0/users/delta?` + token + `"}`}
+		}
+		return graphtest.Fault{}
+	}})
+	people{}.read(t, w.client.Users(nil), "")
+	if asked != token {
+		t.Errorf("got %s, want %s", asked, token)
 	}
 }
 

@@ -2,6 +2,7 @@ package graph_test
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -97,30 +98,31 @@ func TestReadUnderFaults(t *testing.T) {
 		return graphtest.Faults{Rules: []graphtest.Rule{{On: graphtest.Delta, Every: 3, Fault: f}}}
 	}
 	for name, faults := range map[string]graphtest.Faults{
-		"none":                  {},
-		"pages vary":            {VaryPages: true, Seed: 3},
-		"empty pages":           {EmptyPages: 2},
-		"rows twice":            {Repeat: 3, OlderFirst: true},
-		"replay":                {Replay: 7},
-		"strangers":             {Strangers: 9},
-		"shuffled":              {Shuffle: true, Seed: 5},
-		"extras":                {Extras: true},
-		"long tokens":           {TokenPadding: 9000},
-		"everything":            {VaryPages: true, EmptyPages: 3, Repeat: 2, OlderFirst: true, Replay: 5, Strangers: 3, Shuffle: true, Extras: true, TokenPadding: 3000, Seed: 11},
-		"throttled":             throttled(graphtest.Throttled("10")),
-		"throttled, fraction":   throttled(graphtest.Throttled("2.128")),
-		"throttled, no wait":    throttled(graphtest.Throttled("")),
-		"throttled, date":       throttled(graphtest.ThrottledUntil(newClock().now.Add(20 * time.Second))),
-		"unavailable":           throttled(graphtest.HTMLPage(http.StatusServiceUnavailable)),
-		"bad gateway":           throttled(graphtest.HTMLPage(http.StatusBadGateway)),
-		"gateway timeout":       throttled(graphtest.Empty(http.StatusGatewayTimeout)),
-		"internal error":        throttled(graphtest.BareError(http.StatusInternalServerError)),
-		"connection reset":      throttled(graphtest.Fault{Reset: true}),
-		"token expired":         throttled(graphtest.AccessExpired()),
-		"short-lived tokens":    {AccessLife: 3 * time.Minute},
-		"claims challenge":      {Challenge: true},
-		"sign-in is throttled":  {Rules: []graphtest.Rule{{On: graphtest.Token, Times: 2, Fault: graphtest.Throttled("45")}}},
-		"discovery unavailable": {Rules: []graphtest.Rule{{On: graphtest.Discovery, Times: 3, Fault: graphtest.HTMLPage(http.StatusServiceUnavailable)}}},
+		"none":                       {},
+		"pages vary":                 {VaryPages: true, Seed: 3},
+		"empty pages":                {EmptyPages: 2},
+		"rows twice":                 {Repeat: 3, OlderFirst: true},
+		"replay":                     {Replay: 7},
+		"strangers":                  {Strangers: 9},
+		"shuffled":                   {Shuffle: true, Seed: 5},
+		"extras":                     {Extras: true},
+		"long tokens":                {TokenPadding: 9000},
+		"everything":                 {VaryPages: true, EmptyPages: 3, Repeat: 2, OlderFirst: true, Replay: 5, Strangers: 3, Shuffle: true, Extras: true, TokenPadding: 3000, Seed: 11},
+		"throttled":                  throttled(graphtest.Throttled("10")),
+		"throttled, fraction":        throttled(graphtest.Throttled("2.128")),
+		"throttled, no wait":         throttled(graphtest.Throttled("")),
+		"throttled, date":            throttled(graphtest.ThrottledUntil(newClock().now.Add(20 * time.Second))),
+		"unavailable":                throttled(graphtest.HTMLPage(http.StatusServiceUnavailable)),
+		"bad gateway":                throttled(graphtest.HTMLPage(http.StatusBadGateway)),
+		"gateway timeout":            throttled(graphtest.Empty(http.StatusGatewayTimeout)),
+		"internal error":             throttled(graphtest.BareError(http.StatusInternalServerError)),
+		"connection reset":           throttled(graphtest.Fault{Reset: true}),
+		"connection reset, HTTP/1.1": throttled(graphtest.Fault{Reset: true}),
+		"token expired":              throttled(graphtest.AccessExpired()),
+		"short-lived tokens":         {AccessLife: 3 * time.Minute},
+		"claims challenge":           {Challenge: true},
+		"sign-in is throttled":       {Rules: []graphtest.Rule{{On: graphtest.Token, Times: 2, Fault: graphtest.Throttled("45")}}},
+		"discovery unavailable":      {Rules: []graphtest.Rule{{On: graphtest.Discovery, Times: 3, Fault: graphtest.HTMLPage(http.StatusServiceUnavailable)}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if faults.PageSize == 0 {
@@ -128,7 +130,13 @@ func TestReadUnderFaults(t *testing.T) {
 			}
 			w := serve(t, &graphtest.Tenant{Faults: faults})
 			w.Generate(60, 1)
-			s := w.client.Users(wantProperties())
+			client := w.client
+			if name == "connection reset, HTTP/1.1" {
+				cfg := w.config
+				cfg.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: cfg.RootCAs}, TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{}}
+				client = w.connect(t, cfg)
+			}
+			s := client.Users(wantProperties())
 			got := people{}
 			next := got.read(t, s, "")
 			checkPeople(t, w, got, wantProperties())

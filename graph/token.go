@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -37,6 +38,9 @@ type tokens struct {
 	// busy is a lock that a waiting caller can give up on. It guards what follows.
 	busy    chan struct{}
 	current accessToken
+
+	// roles are those of the last token.
+	roles atomic.Pointer[[]string]
 }
 
 // accessToken is a token with the span of our clock in which it is used.
@@ -105,7 +109,22 @@ func (t *tokens) fetch(ctx context.Context, claims string) (accessToken, error) 
 	}
 	// The library counts from the machine's clock, so only the token's length of life is taken over.
 	now, life := t.cfg.Now(), time.Until(got.ExpiresOn)
-	return accessToken{text: got.Token, renew: now.Add(life - min(5*time.Minute, life/4)), until: now.Add(life)}, nil
+	token := accessToken{text: got.Token, renew: now.Add(life - min(5*time.Minute, life/4)), until: now.Add(life)}
+	roles := token.claims().Roles
+	t.roles.Store(&roles)
+	return token, nil
+}
+
+// granted adds to an advice about permissions which of them the last token has.
+func (t *tokens) granted() string {
+	switch roles := t.roles.Load(); {
+	case roles == nil:
+		return ""
+	case len(*roles) == 0:
+		return " So far the application has been granted nothing."
+	default:
+		return " So far it has been granted " + clip(strings.Join(*roles, ", ")) + "."
+	}
 }
 
 func (t *tokens) credential() (azcore.TokenCredential, error) {
