@@ -409,6 +409,14 @@ func TestTokenOfAnEarlierLife(t *testing.T) {
 			t.Errorf("got %d %s, want %s", r.status, r.body, want)
 		}
 	}
+	before.SetFaults(graphtest.Faults{PageSize: 3, Repeat: 1})
+	first = c.page(c.start("$select=id"))
+	short := &graphtest.Tenant{Faults: graphtest.Faults{PageSize: 3}}
+	only := short.Add(graphtest.User{"displayName": "0"})[0]
+	for n := range 20 {
+		short.Update(only, map[string]any{"displayName": fmt.Sprint(n + 1)})
+	}
+	connect(t, short).page(strings.Replace(first.Next, c.url, "", 1)) // anything but a panic will do
 	other := connect(t, &graphtest.Tenant{ID: "11111111-2222-3333-4444-555555555555"})
 	if r := other.get(strings.Replace(link, c.url, "", 1)); r.code() != "BadRequest" {
 		t.Errorf("a token of another tenant: got %d %s", r.status, r.body)
@@ -496,6 +504,7 @@ func TestKindsOfFault(t *testing.T) {
 		{"nothing", graphtest.Empty(503), 503, "", "Content-Length", "0"},
 		{"no JSON", graphtest.BadJSON(), 200, `"a" "b"`, "OData-Version", "4.0"},
 		{"bare error", graphtest.BareError(500), 500, `{"error":{}}`, "OData-Version", "4.0"},
+		{"refused", graphtest.Refused(410, "resyncRequired"), 410, `{"error":{"code":"resyncRequired","message":`, "OData-Version", "4.0"},
 		{"token expired", graphtest.AccessExpired(), 401, "InvalidAuthenticationToken", "Www-Authenticate", ""},
 		{"header alone", graphtest.Fault{Header: http.Header{"x-ms-throttle-limit-percentage": {"0.9"}}}, 200, `"value":[`, "x-ms-throttle-limit-percentage", "0.9"},
 		{"slow", graphtest.Fault{Delay: time.Millisecond}, 200, `"value":[`, "OData-Version", "4.0"},

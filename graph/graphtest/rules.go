@@ -107,10 +107,16 @@ func BadJSON() Fault {
 // BareError is an error in JSON that lacks everything that an error of Graph has.
 func BareError(status int) Fault { return Fault{Status: status, Body: `{"error":{}}`} }
 
+// Refused is an error in Graph's form with a code of one's choice.
+func Refused(status int, code string) Fault {
+	b := appendString([]byte(`{"error":{"code":`), code)
+	return Fault{Status: status, Body: string(b) + `,"message":"The request was refused.","innerError":{"date":"2021-05-18T19:03:10",` +
+		`"request-id":"d9bbd4d8-0f1e-4f5d-8f0c-9c1a6a1d8f0e","client-request-id":"d9bbd4d8-0f1e-4f5d-8f0c-9c1a6a1d8f0e"}}}`}
+}
+
 // AccessExpired is 401 as for an access token that has just expired.
 func AccessExpired() Fault {
-	return Fault{Status: http.StatusUnauthorized,
-		Header: http.Header{"Www-Authenticate": {bearerChallenge + `, error="invalid_token", error_description="The access token expired"`}},
-		Body: `{"error":{"code":"InvalidAuthenticationToken","message":"Access token has expired or is not yet valid.","innerError":{` +
-			`"date":"2021-05-18T19:03:10","request-id":"d9bbd4d8-0f1e-4f5d-8f0c-9c1a6a1d8f0e","client-request-id":"d9bbd4d8-0f1e-4f5d-8f0c-9c1a6a1d8f0e"}}}`}
+	f := Refused(http.StatusUnauthorized, "InvalidAuthenticationToken")
+	f.Header = http.Header{"Www-Authenticate": {bearerChallenge + `, error="invalid_token", error_description="The access token expired"`}}
+	return f
 }

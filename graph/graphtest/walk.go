@@ -63,7 +63,10 @@ func (w *walk) fill(b []byte) []byte {
 		}
 	}
 	for _, i := range w.c.Again {
-		if n == w.size {
+		switch {
+		case int(i) >= len(w.d.objects): // a token of an earlier life of this tenant
+			continue
+		case n == w.size:
 			w.again = append(w.again, i)
 			continue
 		}
