@@ -274,7 +274,10 @@ const (
 func (n *entraNode) String() string {
 	switch n.kind {
 	case entraText:
-		return fmt.Sprintf("%q", n.text)
+		if n.bare {
+			return n.text
+		}
+		return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(n.text) + `"`
 	case entraAttribute:
 		return "[" + n.text + "]"
 	case entraComparison:

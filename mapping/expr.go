@@ -213,10 +213,10 @@ func (w *workshop) load(p *person, reads []typedProperty) {
 		in, _, err := r.fetch(p)
 		var v any
 		if err == nil {
-			v, err = r.machineValue(in)
+			v, err = r.machineValue(&in)
 		}
 		if err != nil {
-			w.broken[r.name] = err
+			w.broken[r.name] = errors.New(r.name + " " + err.Error())
 			v = nil
 		}
 		w.env[r.name] = v
@@ -229,12 +229,12 @@ type typedProperty struct {
 	field dirsync.Field
 }
 
-// machineValue is an input as an expression sees it.
-func (t *typedProperty) machineValue(in input) (any, error) {
+// machineValue is an input as an expression sees it. An error is a phrase that follows the property's name.
+func (t *typedProperty) machineValue(in *input) (any, error) {
 	if in.kind == kindNull {
 		return nil, nil
 	}
-	wrong := func(want string) error { return errors.New(t.name + " " + wrongKind(&in, want)) }
+	wrong := func(want string) error { return errors.New(wrongKind(in, want)) }
 	switch staticOf(t.field.Type) {
 	case staticText:
 		if in.kind == kindObject && t.field.Type == dirsync.Reference && in.text != "" {
@@ -245,7 +245,7 @@ func (t *typedProperty) machineValue(in input) (any, error) {
 		}
 		s, reason := cleanText(in.text)
 		if reason != "" {
-			return nil, errors.New(t.name + " " + reason)
+			return nil, errors.New(reason)
 		}
 		if s == "" {
 			return nil, nil
@@ -254,16 +254,16 @@ func (t *typedProperty) machineValue(in input) (any, error) {
 	case staticNumber:
 		return t.machineNumber(in)
 	case staticBoolean:
-		b, reason := (&converter{}).boolean(&in)
+		b, reason := (&converter{}).boolean(in)
 		if reason != "" {
-			return nil, errors.New(t.name + " " + reason)
+			return nil, errors.New(reason)
 		}
 		return b == "true", nil
 	case staticMoment:
 		if in.kind != kindText {
 			return nil, wrong("a date")
 		}
-		return parseMoment(t.name, in.text)
+		return parseMoment(in.text)
 	default:
 		if in.kind != kindList {
 			return nil, wrong("a list")
@@ -272,19 +272,19 @@ func (t *typedProperty) machineValue(in input) (any, error) {
 	}
 }
 
-func (t *typedProperty) machineNumber(in input) (any, error) {
-	exact, reason := (&converter{}).number(&in)
+func (t *typedProperty) machineNumber(in *input) (any, error) {
+	exact, reason := (&converter{}).number(in)
 	if reason != "" {
-		return nil, errors.New(t.name + " " + reason)
+		return nil, errors.New(reason)
 	}
 	f, err := strconv.ParseFloat(exact, 64)
 	if err != nil || formatFloat(f) != exact {
-		return nil, errors.New(t.name + " has more digits than an expression can hold; map it directly")
+		return nil, errors.New("has more digits than an expression can hold; map it directly")
 	}
 	return f, nil
 }
 
-func parseMoment(name, s string) (any, error) {
+func parseMoment(s string) (any, error) {
 	s = strings.TrimFunc(s, isOuterSpace)
 	if s == "" {
 		return nil, nil
@@ -294,7 +294,7 @@ func parseMoment(name, s string) (any, error) {
 	}
 	when, reason := parseISODateTime(s)
 	if reason != "" {
-		return nil, errors.New(name + " " + reason)
+		return nil, errors.New(reason)
 	}
 	return when, nil
 }

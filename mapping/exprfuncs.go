@@ -289,9 +289,9 @@ func exprNumber(_ *effort, a []any) (any, error) {
 func exprDate(_ *effort, a []any) (any, error) {
 	s := strings.TrimFunc(a[0].(string), isOuterSpace)
 	if len(a) == 1 {
-		v, err := parseMoment(strconv.Quote(shown(s)), s)
+		v, err := parseMoment(s)
 		if err != nil {
-			return nil, &exprError{err.Error()}
+			return nil, exprErrorf("%q %v", shown(s), err)
 		}
 		return v, nil
 	}

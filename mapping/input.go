@@ -288,12 +288,9 @@ func member(raw json.RawMessage, name string) (json.RawMessage, error) {
 	if len(raw) == 0 || string(raw) == "null" {
 		return nil, nil
 	}
-	if raw[0] != '{' {
-		return nil, errors.New("is not an object with a " + name)
-	}
 	var members map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &members); err != nil {
-		return nil, errors.New("is not valid JSON")
+	if raw[0] != '{' || json.Unmarshal(raw, &members) != nil {
+		return nil, errors.New("cannot be read, because what it is part of is not an object")
 	}
 	return members[name], nil
 }

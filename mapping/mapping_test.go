@@ -152,7 +152,7 @@ func TestWhere(t *testing.T) {
 		{`any(user.proxyAddresses, # endsWith "@contoso.com")`, nil, true, `cannot be worked out, because proxyAddresses is empty`},
 		{`user.userPrincipalName matches "(?i)^[a-z]+@contoso[.]com$"`, attrs("userPrincipalName", `"Ada@contoso.com"`), true, ``},
 		{`user.employeeOrgData.division == "Engines"`, attrs("employeeOrgData", `{"division":"Engines"}`), true, ``},
-		{`user.employeeOrgData.division == "Engines"`, attrs("employeeOrgData", `"Engines"`), true, `cannot be worked out: is not an object with a division`},
+		{`user.employeeOrgData.division == "Engines"`, attrs("employeeOrgData", `"Engines"`), true, `cannot be worked out: employeeOrgData/division cannot be read, because what it is part of is not an object`},
 	} {
 		m := compile(t, constants(), tc.where)
 		r := m.Map("1", tc.record)
