@@ -165,7 +165,11 @@ func (q *request) page(c cursor) answer {
 
 	b, _ := q.t.buffers.Get().([]byte)
 	b = append(append(b[:0], `{"@odata.context":"`...), q.base()...)
-	b = append(append(b, `/v1.0/$metadata#`...), sel.context()...)
+	context := sel.context()
+	if f.Extras {
+		context = "directoryObjects" // the service, too, gets it wrong now and then
+	}
+	b = append(append(b, `/v1.0/$metadata#`...), context...)
 	b = append(b, `",`...)
 	if f.Extras {
 		b = append(b, `"@microsoft.graph.tips":"Use $select to choose only the properties your app needs.",`...)

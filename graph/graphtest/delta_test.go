@@ -479,3 +479,26 @@ func TestEveryRoundEndsWithANewLink(t *testing.T) {
 		t.Error("an empty round has given the same link again")
 	}
 }
+
+// TestLongValuesAndManyProperties goes beyond what fits into one byte of length or number.
+func TestLongValuesAndManyProperties(t *testing.T) {
+	tenant := &graphtest.Tenant{}
+	u := graphtest.User{"aboutThem": strings.Repeat("Grüße, ", 5000), "mail": strings.Repeat("x", 125)}
+	for n := range 300 {
+		u[fmt.Sprintf("extension_%s_p%03d", graphtest.GeneratedExtension, n)] = n
+	}
+	id := tenant.Add(u, graphtest.User{"displayName": "B"})[0]
+	tenant.Update(id, map[string]any{"mail": strings.Repeat("y", 130), "extension_" + graphtest.GeneratedExtension + "_p299": "last"})
+	c := connect(t, tenant)
+	rows, _ := c.drain(c.start("$select=aboutThem,mail,extension_" + graphtest.GeneratedExtension + "_p299,extension_" + graphtest.GeneratedExtension + "_p150"))
+	if len(rows) != 2 {
+		t.Fatalf("got %d rows", len(rows))
+	}
+	r := rows[0]
+	if r["aboutThem"] != u["aboutThem"] || r["mail"] != strings.Repeat("y", 130) || r["extension_"+graphtest.GeneratedExtension+"_p150"] != 150.0 || r["extension_"+graphtest.GeneratedExtension+"_p299"] != "last" || len(r) != 5 {
+		t.Errorf("got %.300s", show(rows[:1]))
+	}
+	if got, want := tenant.IDs(), ids(rows); !slices.Equal(got, want) {
+		t.Errorf("IDs: got %v, want %v", got, want)
+	}
+}

@@ -197,16 +197,13 @@ func with(b []byte, prop int, raw []byte) []byte {
 	out := make([]byte, 0, len(b)+len(raw)+8)
 	found := false
 	for len(b) > 0 {
-		p, old, rest := next(b)
+		p, _, rest := next(b)
 		switch {
 		case p != prop:
 			out = append(out, b[:len(b)-len(rest)]...)
 		case raw != nil:
 			out, found = appendPacked(out, prop, raw), true
-		default:
-			found = true
 		}
-		_ = old
 		b = rest
 	}
 	if !found && raw != nil {

@@ -24,7 +24,7 @@ type Faults struct {
 	Strangers int
 	// Shuffle delivers the rows of a round in no recognisable order.
 	Shuffle bool
-	// Extras adds properties and annotations that nobody asked for.
+	// Extras adds properties and annotations that nobody asked for, and makes @odata.context wrong.
 	Extras bool
 
 	// Lag hides each change until the clock has gone on by this much, and LagRounds until so many rounds have begun.
