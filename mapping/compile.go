@@ -122,10 +122,12 @@ func (c *compiler) origin(r *rule) {
 	case s.From != "":
 		c.direct(r)
 	case s.Value != nil:
-		in := textInput(*s.Value)
 		r.converter = c.converter(s, r.field, dirsync.Text)
-		if _, reason := r.value(&in); reason != "" {
+		in := r.written(*s.Value)
+		if v, reason := r.value(&in); reason != "" {
 			c.problem(s.at(s.ValuePos), s.Field, "", "the constant %q %s", shown(*s.Value), reason)
+		} else if v.IsNull() && r.field.Required {
+			c.problem(s.at(s.ValuePos), s.Field, "", "%s is required, but the constant is empty", s.Field)
 		}
 		r.source = &constant{in}
 	case s.Expr != "":
@@ -133,6 +135,14 @@ func (c *compiler) origin(r *rule) {
 	default:
 		c.entraExpression(r)
 	}
+}
+
+// written is a value that the configuration itself holds. For a list without a separator it is the only entry.
+func (c *converter) written(s string) input {
+	if c.field.Type == dirsync.TextList && c.separator == "" {
+		return input{kind: kindList, list: []string{s}}
+	}
+	return textInput(s)
 }
 
 // property finds a property of the source. The second result says why there is none, and behind a line end what to use
@@ -285,7 +295,7 @@ func (c *compiler) whenNull(r *rule) {
 		c.problem(s.at(s.WhenNullPos), s.Field, "use a default, or leave when_null out",
 			"%s is required, so a new user without it has nothing to keep", s.Field)
 	case s.Default != nil:
-		in := textInput(*s.Default)
+		in := r.written(*s.Default)
 		v, reason := r.value(&in)
 		if reason != "" && s.Format != "" {
 			// A default may also be written in the canonical form.

@@ -20,6 +20,9 @@ func (c *compiler) converter(s *Spec, f dirsync.Field, from dirsync.Type) conver
 	}
 	if f.Format != "" && (f.Type == dirsync.Date || f.Type == dirsync.DateTime) {
 		if p, err := parsePattern(f.Format); err == nil {
+			if f.Type == dirsync.DateTime && !p.zoned && p.zone == nil {
+				return c.formatted(s, conv, from) // it says how the target shows moments, not which they are
+			}
 			conv.patterns = []pattern{p}
 			// A pattern such as YYYY-DD-MM would be taken for ISO 8601.
 			conv.strict = len(f.Format) == len(isoDate) && f.Format != isoDate && strings.HasPrefix(f.Format, "YYYY-")
@@ -27,6 +30,11 @@ func (c *compiler) converter(s *Spec, f dirsync.Field, from dirsync.Type) conver
 			c.problem(s.Pos, s.Field, patternHint, "the format of %s in the target cannot be used: %v", s.Field, err)
 		}
 	}
+	return c.formatted(s, conv, from)
+}
+
+// formatted takes over the format that the configuration gives, if it does.
+func (c *compiler) formatted(s *Spec, conv converter, from dirsync.Type) converter {
 	if s.Format == "" {
 		return conv
 	}

@@ -114,6 +114,11 @@ func TestEmptyValues(t *testing.T) {
 	if got, want := render(compile(t, specs, "").Map("1", record)), `{"email":"a@example.com","first_name":"?","last_name":"L"}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
+	specs = append(threeFields()[1:], Spec{Field: "first_name", Value: pointer(" "), Pos: Position{1, 1}})
+	if _, problems := Compile(specs, Expression{}, exprSource, nil); len(problems) != 1 ||
+		problems[0].String() != "1:1: first_name: first_name is required, but the constant is empty" {
+		t.Errorf("got %v", problems)
+	}
 	specs = append(threeFields()[1:], Spec{Field: "first_name", From: "givenName", WhenNull: "keep", Pos: Position{1, 1}})
 	if _, problems := Compile(specs, Expression{}, exprSource, nil); len(problems) != 1 ||
 		problems[0].String() != "1:1: first_name: first_name is required, so a new user without it has nothing to keep (use a default, or leave when_null out)" {
