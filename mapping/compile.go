@@ -60,6 +60,11 @@ func newCompiler(source, target []dirsync.Field) *compiler {
 	for _, f := range slices.Concat(Mandatory(), target) {
 		c.target[f.Name] = f
 	}
+	for _, f := range Mandatory() {
+		own := c.target[f.Name]
+		own.Required = true
+		c.target[f.Name] = own
+	}
 	c.sourceNames, c.targetNames = usable(c.source), usable(c.target)
 	return c
 }
@@ -90,6 +95,10 @@ func (c *compiler) rule(s *Spec) (rule, bool) {
 	}
 	if f.Refused != "" {
 		c.problem(s.Pos, s.Field, "", "%s cannot be written: %s", s.Field, f.Refused)
+		return rule{}, false
+	}
+	if !knownType(f.Type) {
+		c.problem(s.Pos, s.Field, "", "%s is of the type %q, which is not known", s.Field, f.Type)
 		return rule{}, false
 	}
 	if at, twice := c.mapped[s.Field]; twice {

@@ -21,6 +21,7 @@ var faultTarget = []dirsync.Field{
 	{Name: "tags", Type: dirsync.TextList},
 	{Name: "note", Type: dirsync.Text, MaxLength: 10},
 	{Name: "old", Type: dirsync.Text, Refused: "the target makes it itself"},
+	{Name: "colour", Type: "colour"},
 	{Name: "odd_date", Type: dirsync.Date, Format: "month day"},
 }
 
@@ -35,6 +36,7 @@ func TestCompileFaults(t *testing.T) {
 		{Spec{Field: "joining_dat", From: "birthDay"}, `4:3: joining_dat: the target has no field joining_dat (did you mean joining_date?)`},
 		{Spec{Field: "zzz", From: "birthDay"}, `4:3: zzz: the target has no field zzz`},
 		{Spec{Field: "old", From: "surname"}, `4:3: old: old cannot be written: the target makes it itself`},
+		{Spec{Field: "colour", From: "surname"}, `4:3: colour: colour is of the type "colour", which is not known`},
 		{Spec{Field: "note"}, `4:3: note: note has no source (give exactly one of from, expr, entra and value)`},
 		{Spec{Field: "note", From: "surname", Expr: "user.mail"}, `4:3: note: note has more than one source (give exactly one of from, expr, entra and value)`},
 		{Spec{Field: "note", From: "surnam", FromPos: at}, `7:20: note: the source has no property surnam (did you mean surname?)`},
@@ -116,6 +118,7 @@ func TestCompileFaults(t *testing.T) {
 		{Spec{Field: "note", Expr: strings.Repeat("(", 9000)}, `4:3: note: the expression cannot be understood: unexpected token EOF`},
 		{Spec{Field: "note", Expr: strings.Repeat(" ", 10001) + "1"}, `4:3: note: the expression has 10002 characters, and at most 10000 are allowed`},
 		{Spec{Field: "note", Expr: `format(user.birthDay, "d/m/y")`}, `4:3: note: the format cannot be used: d/m/y holds "d", which is no part of a date (a format is made of YYYY, MM, DD, HH, mm, ss and Z, for instance DD/MM/YYYY)`},
+		{Spec{Field: "note", Expr: `format(user.birthDay, user.surname)`}, `4:3: note: a format must be a constant text (format(user.employeeHireDate, "DD/MM/YYYY"))`},
 
 		// Entra's language.
 		{Spec{Field: "note", Entra: `Append([surname], "x"`, EntraPos: at}, `7:26: note: the bracket of Append is never closed`},

@@ -258,15 +258,18 @@ func (c *converter) reference(in *input) (string, string) {
 	default:
 		return "", wrongKind(in, "a person")
 	}
-	s := strings.TrimFunc(in.text, isOuterSpace)
+	s := in.text
+	if !in.plain {
+		s = strings.TrimFunc(s, isOuterSpace)
+	}
+	if isGUID(s) {
+		return strings.ToLower(s), ""
+	}
 	if s == "" {
 		return "", "is an object without an id"
 	}
 	if len(s) > 256 || strings.ContainsFunc(s, func(r rune) bool { return isOuterSpace(r) || r < 0x20 || r == 0x7f }) {
 		return "", "is not the id of a person"
-	}
-	if isGUID(s) {
-		s = strings.ToLower(s)
 	}
 	return s, ""
 }
@@ -297,20 +300,26 @@ func (c *converter) list(in *input) (string, string) {
 	case in.kind != kindList:
 		return "", wrongKind(in, "a list")
 	}
+	clean, reason := cleanList(entries)
+	if reason != "" || len(clean) == 0 {
+		return "", reason
+	}
+	return encodeList(clean), ""
+}
+
+// cleanList cleans the entries of a list and leaves out the empty ones.
+func cleanList(entries []string) ([]string, string) {
 	clean := make([]string, 0, len(entries))
 	for _, e := range entries {
 		e, reason := cleanText(e)
 		if reason != "" {
-			return "", "has an entry that " + reason
+			return nil, "has an entry that " + reason
 		}
 		if e != "" {
 			clean = append(clean, e)
 		}
 	}
-	if len(clean) == 0 {
-		return "", ""
-	}
-	return encodeList(clean), ""
+	return clean, ""
 }
 
 func encodeList(list []string) string {

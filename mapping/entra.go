@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"golang.org/x/text/unicode/norm"
+
 	"dirsync"
 )
 
@@ -185,7 +187,7 @@ func (p *entraParser) quoted() (*entraNode, *entraError) {
 		switch c := p.text[i]; c {
 		case '"':
 			p.pos = i + 1
-			return &entraNode{kind: entraText, at: at, text: b.String()}, nil
+			return &entraNode{kind: entraText, at: at, text: norm.NFC.String(b.String())}, nil // as the attributes are
 		case '\\':
 			if i+1 < len(p.text) && (p.text[i+1] == '\\' || p.text[i+1] == '"') {
 				i++

@@ -87,7 +87,11 @@ func (x *entraRun) attribute(n *entraNode) (entraValue, error) {
 		}
 		return entraString(s), nil
 	case kindList:
-		return entraValue{kind: kindList, list: in.list}, nil
+		list, reason := cleanList(in.list)
+		if reason != "" {
+			return entraValue{}, errors.New(p.name + " " + reason)
+		}
+		return entraValue{kind: kindList, list: list}, nil
 	case kindObject:
 		if p.field.Type == dirsync.Reference && in.text != "" {
 			return entraString(in.text), nil

@@ -268,7 +268,14 @@ func (t *typedProperty) machineValue(in *input) (any, error) {
 		if in.kind != kindList {
 			return nil, wrong("a list")
 		}
-		return in.list, nil
+		list, reason := cleanList(in.list)
+		if reason != "" {
+			return nil, errors.New(reason)
+		}
+		if len(list) == 0 {
+			return nil, nil
+		}
+		return list, nil
 	}
 }
 
@@ -338,24 +345,24 @@ func (w *workshop) explain(p *program, err error) error {
 	if errors.Is(err, errEffort) {
 		return errEffort
 	}
-	var empty []string
-	for _, r := range p.reads {
-		if w.env[r.name] == nil {
-			empty = append(empty, r.name)
-		}
-	}
-	switch len(empty) {
-	case 0:
-	case 1:
-		return errors.New("cannot be worked out, because " + empty[0] + " is empty")
-	default:
-		return errors.New("cannot be worked out, because of " + strings.Join(empty, ", ") + " at least one must not be empty")
-	}
 	message := err.Error()
 	if fe, ok := errors.AsType[*file.Error](err); ok {
-		message = fe.Message
+		message = oneLine(fe.Message)
 	}
-	return errors.New("cannot be worked out: " + shown(oneLine(message)))
+	// The machine's own words for a value that is not there differ from one operator to the next.
+	if strings.Contains(message, "nil") || strings.Contains(message, "null") || strings.Contains(message, "zero Value") {
+		var empty []string
+		for _, r := range p.reads {
+			if w.env[r.name] == nil {
+				empty = append(empty, r.name)
+			}
+		}
+		if len(empty) > 0 {
+			return errors.New("cannot be worked out, because " + strings.Join(empty, " or ") + " is empty")
+		}
+		return errors.New("cannot be worked out, because a value that it needs is empty")
+	}
+	return errors.New("cannot be worked out: " + shown(message))
 }
 
 // machineResult turns what an expression gave into an input.
@@ -406,14 +413,16 @@ func (e *expression) describe() string { return "the result of the expression" }
 
 func (e *expression) shows(p *person) string { return showReads(p, e.program.reads) }
 
-// showReads shows the properties that an expression reads.
+// showReads shows the properties that an expression reads and that have a value, by name when it reads several.
 func showReads(p *person, reads []*property) string {
-	var b strings.Builder
-	for i, r := range reads {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(r.name + "=" + r.shows(p))
+	if len(reads) == 1 {
+		return reads[0].shows(p)
 	}
-	return b.String()
+	var parts []string
+	for _, r := range reads {
+		if s := r.shows(p); s != "" {
+			parts = append(parts, r.name+"="+s)
+		}
+	}
+	return strings.Join(parts, ", ")
 }

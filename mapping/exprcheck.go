@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
+	"golang.org/x/text/unicode/norm"
 
 	"dirsync"
 )
@@ -50,6 +51,7 @@ func (ck *exprChecker) check(node *ast.Node) static {
 	case *ast.NilNode:
 		return staticNull
 	case *ast.StringNode:
+		n.Value = norm.NFC.String(n.Value) // as the properties are
 		return staticText
 	case *ast.IntegerNode, *ast.FloatNode:
 		return staticNumber
@@ -407,25 +409,17 @@ func (ck *exprChecker) call(n *ast.CallNode) static {
 			return ck.bad(n.Arguments[i], f.usage, "%s cannot be called with %s here", callee.Value, got)
 		}
 	}
-	if pattern, ok := lastText(n.Arguments); ok && (callee.Value == "format" || callee.Value == "date" && len(n.Arguments) == 2) {
-		if _, err := parsePattern(pattern); err != nil {
-			return ck.bad(n.Arguments[1], patternHint, "the format cannot be used: %v", err)
+	if len(n.Arguments) == 2 && (callee.Value == "format" || callee.Value == "date") {
+		format, ok := n.Arguments[1].(*ast.StringNode)
+		if !ok {
+			return ck.bad(n.Arguments[1], f.usage, "a format must be a constant text")
+		}
+		if _, err := parsePattern(format.Value); err != nil {
+			return ck.bad(format, patternHint, "the format cannot be used: %v", err)
 		}
 	}
 	n.Arguments = append([]ast.Node{&ast.IdentifierNode{Value: effortName}}, n.Arguments...)
 	return f.result
-}
-
-// lastText returns the last value of a call when it is a constant text.
-func lastText(args []ast.Node) (string, bool) {
-	if len(args) == 0 {
-		return "", false
-	}
-	text, ok := args[len(args)-1].(*ast.StringNode)
-	if !ok {
-		return "", false
-	}
-	return text.Value, true
 }
 
 // accepts tells whether a parameter takes a value of a type.

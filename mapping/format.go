@@ -128,6 +128,15 @@ func foldOptions(options []string) map[string]string {
 	return byFold
 }
 
+func knownType(t dirsync.Type) bool {
+	switch t {
+	case dirsync.Text, dirsync.Email, dirsync.Phone, dirsync.Number, dirsync.Currency, dirsync.Boolean, dirsync.Date, dirsync.DateTime,
+		dirsync.Choice, dirsync.Reference, dirsync.TextList:
+		return true
+	}
+	return false
+}
+
 func isDate(t dirsync.Type) bool { return t == dirsync.Date || t == dirsync.DateTime }
 
 // isText tells the types whose values are texts already, whatever else is asked of them.

@@ -106,9 +106,9 @@ func TestEmptyValues(t *testing.T) {
 	// What is required is never left, and a default saves the person.
 	specs := append(threeFields()[1:], Spec{Field: "first_name", Entra: "IgnoreFlowIfNullOrEmpty([givenName])"})
 	record := attrs("surname", `"L"`, "mail", `"a@example.com"`)
-	want := `{"email":"a@example.com","last_name":"L"} | first_name="givenName=" is required, but the result of the expression is empty`
-	if got := render(compile(t, specs, "").Map("1", record)); got != strings.Replace(want, "givenName=", "", 1) {
-		t.Errorf("got %s", got)
+	want := `{"email":"a@example.com","last_name":"L"} | first_name="" is required, but the result of the expression is empty`
+	if got := render(compile(t, specs, "").Map("1", record)); got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 	specs[2].Default = pointer("?")
 	if got, want := render(compile(t, specs, "").Map("1", record)), `{"email":"a@example.com","first_name":"?","last_name":"L"}`; got != want {

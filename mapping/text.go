@@ -96,11 +96,13 @@ func cleanEmail(s string) (string, string) {
 	if !isDotAtom(local) {
 		return "", notEmail
 	}
-	if !lowerDomain(domain) && isASCII(domain) && !strings.Contains(strings.ToLower(domain), "xn--") {
-		domain = strings.ToLower(domain)
-		s = local + "@" + domain
+	lower := lowerDomain(domain)
+	if !lower && isASCII(domain) {
+		if small := strings.ToLower(domain); !strings.Contains(small, "xn--") && lowerDomain(small) {
+			domain, s, lower = small, local+"@"+small, true
+		}
 	}
-	if !lowerDomain(domain) {
+	if !lower {
 		ascii, err := idna.Lookup.ToASCII(domain)
 		if err != nil || !lowerDomain(ascii) {
 			return "", notEmail + ": the domain " + shown(domain) + " cannot exist"
