@@ -62,6 +62,7 @@ func (q *request) issue(wanted string, life time.Duration) (string, error) {
 	return signed + "." + enc.EncodeToString(q.t.seal(signed)), nil
 }
 
+// seal signs a token with a key of this tenant's alone, so that a token of another is no good here.
 func (t *Tenant) seal(signed string) []byte {
 	m := hmac.New(sha256.New, []byte("graphtest access "+t.identity().ID))
 	m.Write([]byte(signed))
@@ -83,12 +84,10 @@ func (q *request) authorize() (answer, bool) {
 		return q.unauthorized("CompactToken parsing failed with error code: 80049217", ""), false
 	}
 	signature, err := base64.RawURLEncoding.DecodeString(parts[2])
-	who, f := q.t.identity(), &q.t.Faults
+	f := &q.t.Faults
 	switch {
 	case err != nil || !hmac.Equal(signature, q.t.seal(parts[0]+"."+parts[1])):
 		return q.unauthorized("Access token validation failure. Invalid signature.", ""), false
-	case c.Tid != who.ID:
-		return q.unauthorized("Access token validation failure. Invalid issuer.", ""), false
 	case q.now.Unix() >= c.Exp || q.now.Unix() < c.Nbf:
 		return q.unauthorized("Access token has expired or is not yet valid.", ""), false
 	case f.Challenge && !c.Answers:

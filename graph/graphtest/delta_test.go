@@ -324,6 +324,34 @@ func TestManager(t *testing.T) {
 	step("not selected", "")
 }
 
+// TestManagerBesideOtherChanges changes something else: the link is repeated, and left out where less is preferred.
+func TestManagerBesideOtherChanges(t *testing.T) {
+	tenant := &graphtest.Tenant{}
+	all := tenant.Add(graphtest.User{"displayName": "A"}, graphtest.User{"displayName": "B"}, graphtest.User{"displayName": "C"})
+	tenant.SetManager(all[0], all[1])
+	tenant.SetManager(all[2], all[1])
+	tenant.SetManager(all[2], "")
+	c := connect(t, tenant)
+	_, link := c.drain(c.start("$select=displayName,manager"))
+	tenant.Update(all[0], map[string]any{"displayName": "AA"})
+	tenant.Update(all[2], map[string]any{"displayName": "CC"})
+	for prefer, manager := range map[string]string{"": `,"manager@delta":[{"@odata.type":"#microsoft.graph.user","id":"` + all[1] + `"}]`, "return=minimal": ""} {
+		c.prefer = prefer
+		rows, _ := c.drain(link)
+		want := `{"displayName":"AA","id":"` + all[0] + `"` + manager + `}
+{"displayName":"CC","id":"` + all[2] + `"}`
+		if got := show(rows); got != want {
+			t.Errorf("%s:\n got %s\nwant %s", prefer, got, want)
+		}
+	}
+	tenant.Delete(all[0])
+	tenant.Restore(all[0])
+	rows, _ := c.drain(link)
+	if len(rows) != 2 || len(rows[1]) != 3 { // whole, the manager included, even in minimal mode
+		t.Errorf("restored: got %s", show(rows))
+	}
+}
+
 func TestLatest(t *testing.T) {
 	tenant := &graphtest.Tenant{}
 	id := tenant.Add(graphtest.User{"displayName": "A"}, graphtest.User{"displayName": "B"})[1]

@@ -210,6 +210,9 @@ func TestStrangersAndExtras(t *testing.T) {
 	if got, want := fmt.Sprint(reasons), "map[:1 changed:1 deleted:2]"; got != want {
 		t.Errorf("rows by reason: got %s, want %s", got, want)
 	}
+	if rows[2].id() != id { // some before everybody, some after
+		t.Errorf("order: got %v", ids(rows))
+	}
 	if rows, _ := c.drain(link); len(rows) != 0 {
 		t.Errorf("the next round: got %s", show(rows))
 	}
@@ -277,7 +280,7 @@ func TestLag(t *testing.T) {
 func TestLagShowsOlderStates(t *testing.T) {
 	clock := newClock()
 	tenant := &graphtest.Tenant{Now: clock.now}
-	ids := tenant.Add(graphtest.User{"displayName": "A"}, graphtest.User{"displayName": "B"}, graphtest.User{"displayName": "C"})
+	ids := tenant.Add(graphtest.User{"displayName": "A", "mail": "old"}, graphtest.User{"displayName": "B"}, graphtest.User{"displayName": "C"})
 	c := connect(t, tenant)
 	_, link := c.drain(c.start("$select=displayName,mail"))
 	tenant.Update(ids[0], map[string]any{"displayName": "A1"})
@@ -289,10 +292,10 @@ func TestLagShowsOlderStates(t *testing.T) {
 	tenant.Restore(ids[1])
 	tenant.Delete(ids[2])
 	tenant.Purge(ids[2])
-	for _, prefer := range []string{"", "return=minimal"} {
+	for prefer, mail := range map[string]string{"": `,"mail":"old"`, "return=minimal": ""} {
 		c.prefer = prefer
 		rows, _ := c.drain(link)
-		want := `{"displayName":"A1","id":"` + ids[0] + `"}
+		want := `{"displayName":"A1","id":"` + ids[0] + `"` + mail + `}
 {"@removed":{"reason":"changed"},"id":"` + ids[1] + `"}
 {"displayName":"C1","id":"` + ids[2] + `"}`
 		if got := show(rows); got != want {
@@ -304,6 +307,7 @@ func TestLagShowsOlderStates(t *testing.T) {
 			t.Errorf("%s: got %d, want %d", path, r.status, want)
 		}
 	}
+	c.prefer = ""
 	clock.advance(20 * time.Second)
 	tenant.Delete(ids[1]) // hidden longer than the restore before it
 	clock.advance(20 * time.Second)
@@ -313,6 +317,23 @@ func TestLagShowsOlderStates(t *testing.T) {
 {"@removed":{"reason":"deleted"},"id":"` + ids[2] + `"}`
 	if got := show(rows); got != want {
 		t.Errorf("later:\n got %s\nwant %s", got, want)
+	}
+}
+
+// TestLagSetDuringARound must lose nobody, although the round's bounds were fixed when there was no lag.
+func TestLagSetDuringARound(t *testing.T) {
+	clock := newClock()
+	tenant := &graphtest.Tenant{Now: clock.now, Faults: graphtest.Faults{PageSize: 2}}
+	tenant.Generate(7, 1)
+	c := connect(t, tenant)
+	first := c.page(c.start("$select=displayName"))
+	tenant.SetFaults(graphtest.Faults{PageSize: 2, Lag: time.Hour})
+	rows, link := c.drain(first.Next)
+	if len(rows) != 5 {
+		t.Errorf("the rest of the round: got %d rows, want 5", len(rows))
+	}
+	if rows, _ = c.drain(link); len(rows) != 0 {
+		t.Errorf("the next round: got %s", show(rows))
 	}
 }
 

@@ -67,6 +67,17 @@ func TestGetUser(t *testing.T) {
 			t.Errorf("%s:\n got %d %s\nwant …%s", tt.name, r.status, r.body, tt.want)
 		}
 	}
+	tenant.Update(id, map[string]any{"businessPhones": []string{"1"}})
+	tenant.Update(id, map[string]any{"businessPhones": nil})
+	if r := c.get("/v1.0/users/" + id); !strings.HasSuffix(string(r.body), defaults) {
+		t.Errorf("after a list was cleared: got %s", r.body)
+	}
+	for path, want := range map[string]string{"/v1.0/users": "2", "/v1.0/users?$select=mail": "1", "/v1.0/users?$top=5": "1",
+		"/v1.0/users?$select=mail&$expand=manager": "2", "/v1.0/users/" + id: "2", "/v1.0/users/delta": "1", "/v1.0/users/delta?$select=mail": "1"} {
+		if got := c.get(path).header.Get("x-ms-resource-unit"); got != want {
+			t.Errorf("%s: cost: got %s, want %s", path, got, want)
+		}
+	}
 	tenant.Delete(boss)
 	for name, path := range map[string]string{
 		"deleted user": "/v1.0/users/" + boss, "by name": "/v1.0/users/boss@contoso.com", "deleted manager": "/v1.0/users/" + id + "/manager",

@@ -213,6 +213,10 @@ func TestAccessToken(t *testing.T) {
 	if r := c.get("/v1.0/users/delta"); r.status != 401 || !strings.Contains(string(r.body), "Access token has expired or is not yet valid.") {
 		t.Errorf("expired: got %d %s", r.status, r.body)
 	}
+	clock.advance(-2 * time.Hour)
+	if r := c.get("/v1.0/users/delta"); r.status != 401 {
+		t.Errorf("not yet valid: got %d", r.status)
+	}
 	tenant.SetFaults(graphtest.Faults{AccessLife: time.Minute})
 	if w := signIn(tenant, graphtest.DefaultID, form()); !strings.Contains(w.Body.String(), `"expires_in":60`) {
 		t.Errorf("a short life: got %s", w.Body)
