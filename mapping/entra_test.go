@@ -3,6 +3,7 @@ package mapping
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"dirsync"
 )
@@ -151,6 +152,7 @@ func TestEntraFunctions(t *testing.T) {
 		{`Replace([mailNickname], , "[a-zA-Z_]*", , "", , )`, attrs("mailNickname", `"john_doe72"`), `"72"`, field},
 		{`Replace([mail], "@contoso.com", , ,"", ,)`, attrs("mail", `"john.doe@contoso.com"`), `"john.doe"`, field},
 		{`Replace("ab", , "(a)(b)", , "$2$1$$$&$9", , )`, nil, `"ba$ab$9"`, field},
+		{`Replace("ab", , "(?<x>a)(b)", , "$1$2${x}$0", , )`, nil, `"baaab"`, field},
 		{`Split([extensionAttribute5], ",")`, attrs("extensionAttribute5", `"PermissionSetOne, PermissionSetTwo"`), `["PermissionSetOne","PermissionSetTwo"]`, list},
 		{`StripSpaces(" a b c ")`, nil, `"abc"`, field},
 		{`Switch([state], "Australia/Sydney", "NSW", "Australia/Sydney","QLD", "Australia/Brisbane", "SA", "Australia/Adelaide")`, attrs("state", `"QLD"`), `"Australia/Brisbane"`, field},
@@ -181,6 +183,72 @@ func TestEntraFunctions(t *testing.T) {
 		}
 		if got := one(m.Map("1", tc.in), "x"); got != tc.want && got != `"`+tc.want+`"` {
 			t.Errorf("%s\ngot  %s\nwant %s", tc.expr, got, tc.want)
+		}
+	}
+}
+
+// TestNormalizeDiacritics runs the whole table of Microsoft's reference.
+func TestNormalizeDiacritics(t *testing.T) {
+	for want, letters := range map[string]string{
+		"a": "ä, à, â, ã, å, á, ą, ă, ā, ā́, ā̀, ā̂, ā̃, ǟ, ā̈, ǡ, a̱, å̄", "A": "Ä, À, Â, Ã, Å, Á, Ą, Ă, Ā, Ā́, Ā̀, Ā̂, Ā̃, Ǟ, Ā̈, Ǡ, A̱, Å̄",
+		"ae": "æ, ǣ", "AE": "Æ, Ǣ", "c": "ç, č, ć, c̄, c̱", "C": "Ç, Č, Ć, C̄, C̱", "d": "ď, d̄, ḏ", "D": "Ď, D̄, Ḏ",
+		"e": "ë, è, é, ê, ę, ě, ė, ē, ḗ, ḕ, ē̂, ē̃, ê̄, e̱, ë̄, e̊̄", "E": "Ë, È, É, Ê, Ę, Ě, Ė, Ē, Ḗ, Ḕ, Ē̂, Ē̃, Ê̄, E̱, Ë̄, E̊̄",
+		"g": "ğ, ḡ, g̱", "G": "Ğ, Ḡ, G̱", "i": "ï, î, ì, í, ı, ī, ī́, ī̀, ī̂, ī̃, i̱", "I": "Ï, Î, Ì, Í, İ, Ī, Ī́, Ī̀, Ī̂, Ī̃, I̱",
+		"l": "ľ, ł, l̄, ḹ, ḻ", "L": "Ł, Ľ, L̄, Ḹ, Ḻ", "n": "ñ, ń, ň, n̄, ṉ", "N": "Ñ, Ń, Ň, N̄, Ṉ",
+		"o": "ö, ò, ő, õ, ô, ó, ō, ṓ, ṑ, ō̂, ō̃, ȫ, ō̈, ǭ, ȭ, ȱ, o̱", "O": "Ö, Ò, Ő, Õ, Ô, Ó, Ō, Ṓ, Ṑ, Ō̂, Ō̃, Ȫ, Ō̈, Ǭ, Ȭ, Ȱ, O̱",
+		"oe": "ø, ø̄, œ̄", "OE": "Ø, Ø̄, Œ̄", "r": "ř, r̄, ṟ, ṝ", "R": "Ř, R̄, Ṟ, Ṝ", "ss": "ß", "s": "š, ś, ș, ş, s̄, s̱", "S": "Š, Ś, Ș, Ş, S̄, S̱",
+		"t": "ť, ț, t̄, ṯ", "T": "Ť, Ț, T̄, Ṯ", "u": "ü, ù, û, ú, ů, ű, ū, ū́, ū̀, ū̂, ū̃, u̇̄, ǖ, ṻ, ṳ̄, u̱", "U": "Ü, Ù, Û, Ú, Ů, Ű, Ū, Ū́, Ū̀, Ū̂, Ū̃, U̇̄, Ǖ, Ṻ, Ṳ̄, U̱",
+		"y": "ÿ, ý, ȳ, ȳ́, ȳ̀, ȳ̃, y̱", "Y": "Ÿ, Ý, Ȳ, Ȳ́, Ȳ̀, Ȳ̃, Y̱", "z": "ź, ž, ż, z̄, ẕ", "Z": "Ź, Ž, Ż, Z̄, Ẕ",
+	} {
+		for _, letter := range strings.Split(letters, ", ") {
+			if got := withoutDiacritics(letter); got != want {
+				t.Errorf("%s: got %q, want %q", letter, got, want)
+			}
+		}
+	}
+}
+
+// TestNetLayouts writes and reads dates as .NET documents its custom format strings.
+func TestNetLayouts(t *testing.T) {
+	when := time.Date(2009, 6, 15, 13, 45, 30, 617_500_000, time.UTC)
+	for layout, want := range map[string]string{
+		"d/M/yy": "15/6/09", "dd.MM.yyyy": "15.06.2009", "ddd d MMM": "Mon 15 Jun", "dddd, dd MMMM yyyy": "Monday, 15 June 2009",
+		"HH:mm:ss.f": "13:45:30.6", "HH:mm:ss.ffff": "13:45:30.6175", "HH:mm:ss.FFFFFF": "13:45:30.6175", "h:mm tt": "1:45 PM", "hh:mm t": "01:45 P",
+		"H m s": "13 45 30", "yyyyMMddTHHmmssZ": "20090615T134530Z", "zzz zz z": "+00:00 +00 +0", "yyyy'y'MM\"m\"dd\\d": "2009y06m15d",
+		"s": "2009-06-15T13:45:30", "u": "2009-06-15 13:45:30Z", "o": "2009-06-15T13:45:30.6175000Z", "d": "06/15/2009", "%d": "15", "yyyyy": "02009",
+	} {
+		l, err := parseNetLayout(layout)
+		if err != nil {
+			t.Errorf("%s: %v", layout, err)
+			continue
+		}
+		if got := l.format(when); got != want {
+			t.Errorf("%s: got %q, want %q", layout, got, want)
+		}
+	}
+	for _, tc := range []struct{ layout, in, want string }{
+		{"dd/MM/yyyy", "15/06/2009", "2009-06-15T00:00:00Z"}, {"d/M/yy", "5/6/09", "2009-06-05T00:00:00Z"}, {"d/M/yy", "5/6/50", "1950-06-05T00:00:00Z"},
+		{"dddd, dd MMMM yyyy h:mm tt", "monday, 15 JUNE 2009 1:45 pm", "2009-06-15T13:45:00Z"}, {"yyyy-MM-dd hh:mm tt", "2009-06-15 12:00 AM", "2009-06-15T00:00:00Z"},
+		{"yyyy-MM-ddzzz", "2009-06-15-07:00", "2009-06-15T07:00:00Z"}, {"yyyy-MM-ddK", "2009-06-15", "2009-06-15T00:00:00Z"}, {"yyyy-MM-ddK", "2009-06-15Z", "2009-06-15T00:00:00Z"},
+		{"yyyy-MM-ddTHH:mm:ss.FFF", "2009-06-15T01:02:03.5", "2009-06-15T01:02:03.5Z"}, {"yyyyMMdd", " 20090615 ", "2009-06-15T00:00:00Z"},
+		{"dd/MM/yyyy", "5/06/2009", ""}, {"dd/MM/yyyy", "31/02/2009", ""}, {"dd/MM/yyyy", "15/06/2009x", ""}, {"dd/MM/yyyy", "", ""}, {"yyyy-MM-dd hh tt", "2009-06-15 13 PM", ""},
+		{"yyyy-MM-dd tt", "2009-06-15 XM", ""}, {"yyyy-MM-dd HH", "2009-06-15 24", ""}, {"yyyy-MM-ddzzz", "2009-06-15+15:00", ""}, {"yyyy MMM dd", "2009 Juni 15", ""},
+	} {
+		l, err := parseNetLayout(tc.layout)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if when, ok := l.parse(tc.in); ok {
+			got = when.Format(time.RFC3339Nano)
+		}
+		if got != tc.want {
+			t.Errorf("%q in %s: got %q, want %q", tc.in, tc.layout, got, tc.want)
+		}
+	}
+	for layout, want := range map[string]string{"": "it is empty", "D": "D is not available", "'x": "a quotation mark is never closed", "x\\": "it ends in a backslash", "ddddd": "ddddd is too long"} {
+		if _, err := parseNetLayout(layout); err == nil || err.Error() != want {
+			t.Errorf("%q: got %v, want %s", layout, err, want)
 		}
 	}
 }

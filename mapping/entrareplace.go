@@ -1,7 +1,6 @@
 package mapping
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 )
@@ -124,7 +123,7 @@ func replacePatternIn(x *entraRun, args []*entraNode, s string) (entraValue, err
 		if group > 0 {
 			b.WriteString(with)
 		} else {
-			expandNet(&b, with, re.Regexp, s, m)
+			expandNet(&b, with, re, s, m)
 		}
 		last = to
 		if b.Len() > maxResult {
@@ -137,7 +136,7 @@ func replacePatternIn(x *entraRun, args []*entraNode, s string) (entraValue, err
 
 // expandNet writes a replacement with the substitutions of .NET: $1, ${1}, ${name}, $& and $$. What names no group
 // stays as it is.
-func expandNet(b *strings.Builder, with string, re *regexp.Regexp, s string, m []int) {
+func expandNet(b *strings.Builder, with string, re *limitedRegexp, s string, m []int) {
 	for with != "" {
 		i := strings.IndexByte(with, '$')
 		if i < 0 || i+1 == len(with) {
@@ -157,8 +156,8 @@ func expandNet(b *strings.Builder, with string, re *regexp.Regexp, s string, m [
 			group, size = 0, 2
 		case name != "":
 			if group = re.SubexpIndex(name); group < 0 {
-				if n, err := strconv.Atoi(name); err == nil && n <= re.NumSubexp() {
-					group = n
+				if n, err := strconv.Atoi(name); err == nil && n < len(re.numbered) {
+					group = re.numbered[n]
 				}
 			}
 		}

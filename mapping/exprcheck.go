@@ -298,6 +298,8 @@ func (ck *exprChecker) matches(args ...any) (any, error) {
 type limitedRegexp struct {
 	*regexp.Regexp
 	size int
+	// numbered are the groups in the order in which .NET numbers them: those without a name before those with one.
+	numbered []int
 }
 
 // compileRegexp compiles a regular expression in the syntax of Go (RE2), which needs time in proportion to the text.
@@ -321,7 +323,15 @@ func compileRegexp(pattern string) (*limitedRegexp, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 	}
-	return &limitedRegexp{re, len(prog.Inst)}, nil
+	limited := &limitedRegexp{Regexp: re, size: len(prog.Inst), numbered: []int{0}}
+	for _, named := range []bool{false, true} {
+		for i, name := range re.SubexpNames() {
+			if i > 0 && (name != "") == named {
+				limited.numbered = append(limited.numbered, i)
+			}
+		}
+	}
+	return limited, nil
 }
 
 func (ck *exprChecker) array(n *ast.ArrayNode) static {

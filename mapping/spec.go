@@ -11,6 +11,7 @@ import (
 // Position is a place in the configuration file, line and column counted from 1. The zero Position is unknown.
 type Position struct{ Line, Column int }
 
+// String writes line:column, and ? for an unknown position.
 func (p Position) String() string {
 	if p.Line == 0 {
 		return "?"
@@ -97,6 +98,7 @@ type Problem struct {
 	Message, Hint string
 }
 
+// String writes the problem on one line: position, field, message and, in brackets, the hint.
 func (p Problem) String() string {
 	s := p.Field + ": " + p.Message
 	if p.Pos.Line > 0 {
