@@ -252,3 +252,38 @@ func TestNetLayouts(t *testing.T) {
 		}
 	}
 }
+
+// TestHostileEntra shows that neither an expression nor a record can make a mapping hang or fill the memory.
+func TestHostileEntra(t *testing.T) {
+	big := strings.Repeat("a", 60000)
+	var entries []string
+	for range 1000 {
+		entries = append(entries, `"`+strings.Repeat("b", 60)+`"`)
+	}
+	record := attrs("givenName", `"`+big+`"`, "surname", `"x"`, "proxyAddresses", "["+strings.Join(entries, ",")+"]", "level", `1e39`)
+	nested := `[givenName]`
+	for range 20 {
+		nested = `Replace(` + nested + `, "a", , , [givenName], , )`
+	}
+	for e, want := range map[string]string{
+		nested: `fault: the expression takes too long for this person`,
+		`Append(Append([givenName], [givenName]), [givenName])`:                   `fault: cannot be worked out: the result is longer than 65536 bytes`,
+		`Join([givenName], [proxyAddresses])`:                                     `fault: cannot be worked out: the result is longer than 65536 bytes`,
+		`Replace([givenName], , "(a*)*(a*)*(a|a)*$", , "$0$0", , )`:               `fault: cannot be worked out: the result is longer than 65536 bytes`,
+		`Left([surname], [level])`:                                                `fault: cannot be worked out: the number of characters of Left must be a whole number, but is "1000000000000000000000000000000000000000"`,
+		`CStr(DateAdd("s", 9223372036854775807, CDate("2019-01-01")))`:            `fault: cannot be worked out: the result is no date between the years 1 and 9999`,
+		`CStr(DateFromNum(9223372036854775807))`:                                  `fault: cannot be worked out: the result is no date between the years 1 and 9999`,
+		`CStr(DateAdd("m", -9223372036854775808, CDate("2019-01-01")))`:           `fault: cannot be worked out: the result is no date between the years 1 and 9999`,
+		`Mid([surname], 9223372036854775807, 9223372036854775807)`:                `null`,
+		`Item(Split([givenName], "a"), 1)`:                                        `fault: cannot be worked out: the list has more than 1000 entries`,
+		`Append([proxyAddresses], "x")`:                                           `fault: cannot be worked out: a list of 1000 entries stands where one text is expected; use Item or Join`,
+		`Append([mail], "x")`:                                                     `null`,
+		`FormatDateTime([givenName], , "yyyy-MM-dd", "yyyy")`:                     `fault: cannot be worked out: "` + strings.Repeat("a", 80) + `…" is not a date in the form yyyy-MM-dd`,
+		`Count(RemoveDuplicates([proxyAddresses]))`:                               `"1"`,
+		`Replace("x", , "(?<a>x)", "a", "` + strings.Repeat("y", 9000) + `", , )`: `"` + strings.Repeat("y", 9000) + `"`,
+	} {
+		if got := outcome(t, dirsync.Field{Name: "x", Type: dirsync.Text}, Spec{Entra: e}, record); got != want {
+			t.Errorf("%.80s\ngot  %.200s\nwant %.200s", e, got, want)
+		}
+	}
+}
