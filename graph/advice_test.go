@@ -91,6 +91,9 @@ func situations(t testing.TB) []situation {
 	token := func(f graphtest.Fault) graphtest.Faults {
 		return graphtest.Faults{Rules: []graphtest.Rule{{On: graphtest.Token, Fault: f}}}
 	}
+	// Said in full here, so that the golden text depends on it alone.
+	expired := graphtest.Fault{Status: 401, Header: http.Header{"Www-Authenticate": {`Bearer realm="", error="invalid_token"`}},
+		Body: `{"error":{"code":"InvalidAuthenticationToken","message":"Access token has expired or is not yet valid.","innerError":{"date":"2021-05-18T19:03:10"}}}`}
 	list := []situation{
 		{name: "wrong secret", change: func(c *graph.Config) { c.Credential.Secret = "the~wrong.one" }},
 		{name: "wrong secret and a clock that is slow", change: func(c *graph.Config) { c.Credential.Secret = "the~wrong.one" }, skew: -20 * time.Minute},
@@ -115,8 +118,8 @@ func situations(t testing.TB) []situation {
 		situation{name: "no permission but for ids", faults: graphtest.Faults{Limited: true}},
 		situation{name: "application not in the tenant", faults: graphtest.Faults{UnknownIdentity: true}},
 		situation{name: "licence missing", faults: delta(graphtest.Fault{Status: 403, Body: `{"error":{"code":"Authentication_RequestFromNonPremiumTenantOrB2CTenant","message":"Neither tenant is B2C or tenant doesn't have premium license"}}`})},
-		situation{name: "token not accepted", faults: delta(graphtest.AccessExpired())},
-		situation{name: "token not accepted, and the clock is slow", faults: delta(graphtest.AccessExpired()), skew: -10 * time.Minute},
+		situation{name: "token not accepted", faults: delta(expired)},
+		situation{name: "token not accepted, and the clock is slow", faults: delta(expired), skew: -10 * time.Minute},
 		situation{name: "throttled", faults: delta(graphtest.Throttled("600"))},
 		situation{name: "unavailable", faults: delta(graphtest.HTMLPage(503))},
 		situation{name: "an empty error", faults: delta(graphtest.Empty(502))},
@@ -217,6 +220,8 @@ func TestCheck(t *testing.T) {
 		"a greater permission":   {&graphtest.Tenant{Roles: []string{"Directory.Read.All"}}, id + ` "Contoso" roles=[Directory.Read.All] missing=[] expires in 1h0m0s skew 0s error`},
 		"no users":               {&graphtest.Tenant{Roles: []string{"Organization.Read.All"}}, id + ` "Contoso" roles=[Organization.Read.All] missing=[User.Read.All] expires in 1h0m0s skew 0s permission missing`},
 		"no roles":               {&graphtest.Tenant{Roles: []string{}}, id + ` "" roles=[] missing=[User.Read.All Organization.Read.All] expires in 1h0m0s skew 0s permission missing`},
+		"an unknown identity":    {&graphtest.Tenant{Faults: graphtest.Faults{UnknownIdentity: true}}, ` "" roles=[Organization.Read.All User.Read.All] missing=[] expires in 1h0m0s skew 0s unauthorized`},
+		"a proxy that refuses":   {&graphtest.Tenant{Faults: graphtest.Faults{Rules: []graphtest.Rule{{Fault: graphtest.HTMLPage(403)}}}}, ` "" roles=[Organization.Read.All User.Read.All] missing=[] expires in 1h0m0s skew 0s permission missing`},
 		"users without a name":   {&graphtest.Tenant{Faults: graphtest.Faults{Limited: true}}, id + ` "Contoso" roles=[Organization.Read.All User.Read.All] missing=[User.Read.All] expires in 1h0m0s skew 0s permission missing`},
 		"the service is away":    {&graphtest.Tenant{Faults: graphtest.Faults{Rules: []graphtest.Rule{{On: graphtest.Organization, Fault: graphtest.HTMLPage(503)}}}}, ` "" roles=[Organization.Read.All User.Read.All] missing=[] expires in`},
 		"a tenant in disguise":   {&graphtest.Tenant{Faults: graphtest.Faults{Rules: []graphtest.Rule{{On: graphtest.Organization, Fault: graphtest.Fault{Status: 200, Body: `{"value":[{"id":"11111111-2222-3333-4444-555555555555","displayName":"Fabrikam"}]}`}}}}}, ` "" roles=[Organization.Read.All User.Read.All] missing=[] expires in 1h0m0s skew 0s permission missing`},

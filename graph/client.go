@@ -152,7 +152,7 @@ func (c *Client) Tenant(ctx context.Context) (Tenant, error) {
 	}
 	var t Tenant
 	switch {
-	case a.status == http.StatusForbidden:
+	case notPermitted(a):
 		// Reading users needs no permission to read the organization, so its absence is no reason to stop.
 		if t.ID = issued; t.ID == "" && isGUID(c.cfg.Tenant) {
 			t.ID = c.cfg.Tenant
@@ -169,6 +169,12 @@ func (c *Client) Tenant(ctx context.Context) (Tenant, error) {
 	}
 	c.tenant.Store(&t)
 	return t, nil
+}
+
+// notPermitted tells Graph's own refusal of something that the application has no permission for. A 403 of a proxy, or
+// of Graph that does not know the application at all, is something else.
+func notPermitted(a answer) bool {
+	return a.status == http.StatusForbidden && parseGraphError(a.body).is("Authorization_RequestDenied")
 }
 
 func (c *Client) readTenant(op string, a answer) (Tenant, error) {

@@ -125,7 +125,7 @@ func completeURL(what, given, standard, path string) (string, error) {
 	case u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		return "", fmt.Errorf("the %s %q must be a plain address: https://host or https://host/path", what, u.Redacted())
 	}
-	u.Host = strings.ToLower(u.Host)
+	u.Host = strings.TrimSuffix(strings.ToLower(u.Host), ":443")
 	if u.Path = strings.TrimRight(u.Path, "/"); u.Path == "" {
 		u.Path = path
 	}

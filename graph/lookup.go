@@ -142,7 +142,7 @@ func (s *Source) deleted(ctx context.Context, id dirsync.ID) (dirsync.Gone, erro
 	info, err := builder.ToGetRequestInformation(ctx, nil)
 	a, err := s.ask(ctx, id, info, err)
 	switch {
-	case a.status == http.StatusForbidden:
+	case notPermitted(a):
 		// The user is gone, that much Graph has said. That it is for good has not been said.
 		return dirsync.GoneSoft, nil
 	case err != nil:

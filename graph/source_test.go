@@ -349,6 +349,7 @@ func TestLookUpProvesNothing(t *testing.T) {
 		"404 without body":  graphtest.Empty(404),
 		"404 for a segment": {Status: 404, Body: `{"error":{"code":"BadRequest","message":"Resource not found for the segment 'users'."}}`},
 		"403":               {Status: 403, Body: `{"error":{"code":"Authorization_RequestDenied"}}`},
+		"403 of a proxy":    graphtest.HTMLPage(403),
 		"410":               graphtest.Empty(410), "400": graphtest.BareError(400), "503": graphtest.HTMLPage(503),
 		"200 in HTML":      graphtest.HTMLPage(200),
 		"200 empty":        graphtest.Empty(200),
