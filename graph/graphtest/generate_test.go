@@ -26,12 +26,12 @@ func text(v any) string {
 }
 
 func TestGeneratedPeopleDoNotDependOnTheirNumber(t *testing.T) {
-	make := func(n int, seed uint64) []graphtest.User {
+	people := func(n int, seed uint64) []graphtest.User {
 		tenant := &graphtest.Tenant{}
 		tenant.Generate(n, seed)
 		return tenant.Users()
 	}
-	few, many, others := make(100, 7), make(600, 7), make(100, 8)
+	few, many, others := people(100, 7), people(600, 7), people(100, 8)
 	if got, want := fmt.Sprint(many[:100]), fmt.Sprint(few); got != want {
 		t.Error("the first hundred of 600 are not the same as those of 100")
 	}

@@ -70,7 +70,7 @@ const maxBody = 1 << 20
 
 // readBody reads a request's body, which Graph's own clients compress.
 func readBody(r *http.Request) ([]byte, error) {
-	var in io.Reader = io.LimitReader(r.Body, maxBody)
+	in := io.LimitReader(r.Body, maxBody)
 	if strings.EqualFold(r.Header.Get("Content-Encoding"), "gzip") {
 		z, err := gzip.NewReader(in)
 		if err != nil {

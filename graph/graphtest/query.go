@@ -1,6 +1,7 @@
 package graphtest
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -149,7 +150,7 @@ func (d *directory) checkSelect(names []string, delta bool) error {
 // refuse answers a query error.
 func (q *request) refuse(err error) answer {
 	code := "BadRequest"
-	if e, ok := err.(*queryError); ok {
+	if e, ok := errors.AsType[*queryError](err); ok {
 		code = e.code
 	}
 	return q.fail(http.StatusBadRequest, code, err.Error())
