@@ -112,7 +112,6 @@ func (x *dirTx) subject(c dirsync.Change) (subject, error) {
 type pending struct {
 	at   int
 	edit edit
-	err  *dirsync.Error
 }
 
 // applyBatch applies changes to different accounts. The error is only for what spoils the whole transaction.
@@ -128,37 +127,29 @@ func (x *dirTx) applyBatch(changes []dirsync.Change, subjects []subject, out []d
 		}
 	}
 	for len(waiting) > 0 {
-		before := len(waiting)
-		still := waiting[:0:0]
-		for _, w := range waiting {
-			p, done, err := x.try(changes[w.at], subjects[w.at], w.at, out)
-			if err != nil {
-				return err
-			}
-			if !done {
-				still = append(still, p)
-			}
-		}
-		waiting = still
-		if len(waiting) < before {
-			continue
-		}
-		together, err := x.circle(waiting)
+		left, err := x.applyWaiting(waiting, out)
 		if err != nil {
 			return err
 		}
-		if len(together) == 0 {
+		if len(left) == len(waiting) {
 			break
 		}
-		if err := x.applyTogether(together, out); err != nil {
-			return err
-		}
-		waiting = slices.DeleteFunc(waiting, func(w pending) bool {
-			return slices.ContainsFunc(together, func(t pending) bool { return t.at == w.at })
-		})
+		waiting = left
 	}
 	for _, w := range waiting {
-		out[w.at].Err = w.err
+		// Who is in the way may have changed since the change was first tried.
+		err := x.conflict(changes[w.at], w.edit)
+		if dirsync.KindOf(err) == dirsync.Conflict {
+			out[w.at].Err = err
+			continue
+		}
+		if err == nil {
+			err = x.write(&w.edit)
+			out[w.at].Account = x.d.result(w.edit)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -174,7 +165,7 @@ func (x *dirTx) try(c dirsync.Change, s subject, at int, out []dirsync.Applied) 
 	case err != nil && !ok:
 		return pending{}, false, err
 	case err != nil && refused.Kind == dirsync.Conflict && refused.Field != "":
-		return pending{at, e, refused}, false, nil
+		return pending{at, e}, false, nil
 	case err != nil && (refused.Kind == dirsync.Conflict || refused.Kind == dirsync.Invalid || refused.Kind == dirsync.NotFound):
 		out[at].Err = refused
 		return pending{}, true, nil
@@ -328,10 +319,9 @@ func (x *dirTx) conflict(c dirsync.Change, e edit) error {
 }
 
 func (x *dirTx) conflictWith(c dirsync.Change, e edit, k uniqueKey, other dirsync.Account) error {
-	err := &dirsync.Error{Op: c.Kind.String() + " user", ID: c.Person, Kind: dirsync.Conflict, Field: k.tag, Other: describe(other)}
-	if k.tag == tagSource {
-		err.Field, err.Value = "source id", k.text
-	} else {
+	err := &dirsync.Error{Op: c.Kind.String() + " user", ID: c.Person, Kind: dirsync.Conflict, Field: k.what(), Other: describe(other)}
+	err.Value = k.text
+	if k.tag != tagSource {
 		v, _ := e.now.Values.Get(k.tag)
 		err.Value = v.Text
 	}
@@ -355,58 +345,79 @@ func describe(a dirsync.Account) string {
 	return s + " (" + a.ID + ")"
 }
 
-// circle finds, among changes that are in one another's way, the most that can be made all at once: each takes only
-// what nobody has, or what another of them leaves, and no two take the same.
-func (x *dirTx) circle(waiting []pending) ([]pending, error) {
-	set := slices.Clone(waiting)
-	for {
-		leaving, taking := map[leave]bool{}, map[uniqueKey]int{}
-		for _, p := range set {
-			for _, k := range p.edit.leaves {
-				leaving[leave{p.edit.seq, k}] = true
-			}
-			for _, k := range p.edit.taken {
-				if _, ok := taking[k]; !ok {
-					taking[k] = p.at
-				}
-			}
+// applyWaiting makes those of the waiting changes that can be made together with others of them, and returns the rest.
+func (x *dirTx) applyWaiting(waiting []pending, out []dirsync.Applied) (left []pending, err error) {
+	leaving := map[leave]*pending{}
+	for i, p := range waiting {
+		for _, k := range p.edit.leaves {
+			leaving[leave{p.edit.seq, k}] = &waiting[i]
 		}
-		kept := make([]pending, 0, len(set))
-		for _, p := range set {
-			ok := true
-			for _, k := range p.edit.taken {
-				seq, _, err := x.holder(k, p.edit.seq)
-				if err != nil {
+	}
+	done, holders := map[int]bool{}, map[uniqueKey]uint64{}
+	for i, p := range waiting {
+		if done[p.at] {
+			continue
+		}
+		together, err := x.together(&waiting[i], leaving, holders)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range together {
+			if err := x.write(&p.edit); err != nil {
+				return nil, err
+			}
+			out[p.at].Account, done[p.at] = x.d.result(p.edit), true
+		}
+		if len(together) > 0 {
+			clear(holders)
+		}
+	}
+	for _, p := range waiting {
+		if !done[p.at] {
+			left = append(left, p)
+		}
+	}
+	return left, nil
+}
+
+// together finds the changes that have to be made together with p, p first: those that leave what p takes, those that
+// leave what these take, and so on to the end of the chain or around the circle. There are none when somebody else is
+// in the way at the end, or when two of them take the same.
+func (x *dirTx) together(p *pending, leaving map[leave]*pending, holders map[uniqueKey]uint64) ([]*pending, error) {
+	set, in, taken := []*pending{p}, map[int]bool{p.at: true}, map[uniqueKey]bool{}
+	for i := 0; i < len(set); i++ {
+		for _, k := range set[i].edit.taken {
+			if taken[k] {
+				return nil, nil
+			}
+			taken[k] = true
+			seq, known := holders[k]
+			if !known {
+				var err error
+				if seq, _, err = x.holder(k, set[i].edit.seq); err != nil {
 					return nil, err
 				}
-				ok = ok && taking[k] == p.at && (seq == 0 || leaving[leave{seq, k}])
+				holders[k] = seq
 			}
-			if ok {
-				kept = append(kept, p)
+			if seq == 0 {
+				continue
+			}
+			next := leaving[leave{seq, k}]
+			if next == nil {
+				return nil, nil
+			}
+			if !in[next.at] {
+				set, in[next.at] = append(set, next), true
 			}
 		}
-		if len(kept) == len(set) {
-			return kept, nil
-		}
-		set = kept
 	}
+	return set, nil
 }
 
 // leave is a key that an account gives up.
 type leave struct {
 	seq uint64
 	key uniqueKey
-}
-
-// applyTogether writes a circle.
-func (x *dirTx) applyTogether(set []pending, out []dirsync.Applied) error {
-	for i := range set {
-		if err := x.write(&set[i].edit); err != nil {
-			return err
-		}
-		out[set[i].at].Account = x.d.result(set[i].edit)
-	}
-	return nil
 }
 
 // write makes an edit happen.

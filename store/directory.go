@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -48,7 +49,8 @@ const (
 // Directory opens the embedded directory. Its fields are first_name, last_name and email, all required and the last
 // unique, whether or not fields has them, and then the other fields. Which fields there are is for the configuration
 // to say and may change from one opening to the next: values of fields that are no longer there are kept and not shown.
-// A store has one directory; the last one opened counts.
+// A store has one directory: opening it again with the same fields returns the same one, and with other fields is an
+// error of kind Invalid.
 func (s *Store) Directory(fields ...dirsync.Field) (*Directory, error) {
 	d := &Directory{s: s, schema: wholeSchema(fields)}
 	for _, f := range d.schema {
@@ -70,6 +72,12 @@ func (s *Store) Directory(fields ...dirsync.Field) (*Directory, error) {
 	}
 	s.write.Lock()
 	defer s.write.Unlock()
+	if s.directory != nil {
+		if !slices.EqualFunc(s.directory.schema, d.schema, sameField) {
+			return nil, &dirsync.Error{Op: "open directory", Kind: dirsync.Invalid, Err: errors.New("it is open already, with other fields")}
+		}
+		return s.directory, nil
+	}
 	if err := guard(d.load); err != nil {
 		return nil, named("open directory", err)
 	}
@@ -77,6 +85,11 @@ func (s *Store) Directory(fields ...dirsync.Field) (*Directory, error) {
 	defer s.state.Unlock()
 	s.directory = d
 	return d, nil
+}
+
+func sameField(a, b dirsync.Field) bool {
+	return a.Name == b.Name && a.Label == b.Label && a.Type == b.Type && a.Required == b.Required && a.Unique == b.Unique &&
+		a.Format == b.Format && a.MaxLength == b.MaxLength && a.Refused == b.Refused && slices.Equal(a.Options, b.Options)
 }
 
 func wholeSchema(fields []dirsync.Field) []dirsync.Field {
@@ -164,6 +177,14 @@ type uniqueKey struct {
 }
 
 func (k uniqueKey) hash() uint64 { return hashKey(k.tag, k.text) }
+
+// what says which of an account's properties the key is.
+func (k uniqueKey) what() string {
+	if k.tag == tagSource {
+		return "source id"
+	}
+	return k.tag
+}
 
 // keysOf are an account's keys, the source id first.
 func (d *Directory) keysOf(a dirsync.Account) []uniqueKey {

@@ -35,12 +35,17 @@ type index struct {
 	last  uint64 // the newest row that the table knows
 }
 
-const (
-	// tableSize is how many entries are gathered before they are written: some two megabytes.
-	tableSize = 1 << 16
-	// flushSize is how many entries are written in one transaction. In a large index each of them changes a page.
-	flushSize = 1 << 12
+// sizes bound the memory that indexes take.
+type sizes struct {
+	// table is how many entries are gathered before they are written; each takes some thirty bytes.
+	table int
+	// flush is how many entries are written in one transaction. In a large index each of them changes a page.
+	flush int
+}
 
+func defaultSizes() sizes { return sizes{table: 1 << 16, flush: 1 << 12} }
+
+const (
 	bucketIndex = "index"
 	keyIndexed  = "indexed"
 )
@@ -285,7 +290,7 @@ func (t *table) look(hash uint64, match func(seq uint64) (bool, error)) (uint64,
 // flush writes the table to the file and begins an empty one. Readers who hold the old table keep it.
 func (s *Store) flush(ix *index) error {
 	entries := ix.table.sorted()
-	for chunk := range slices.Chunk(entries, flushSize) {
+	for chunk := range slices.Chunk(entries, s.sizes.flush) {
 		_, err := s.change(func(t *tx) error {
 			b, err := t.bucket(ix.parent(t.b), bucketIndex)
 			if err != nil {
@@ -377,7 +382,7 @@ func (s *Store) replaySome(ix *index) (full bool, err error) {
 				ix.table.add(entry{h, seq})
 			}
 			ix.last = seq
-			if full = ix.table.len() >= 2*tableSize && !s.opts.ReadOnly; full {
+			if full = ix.table.len() >= 2*s.sizes.table && !s.opts.ReadOnly; full {
 				return nil
 			}
 		}

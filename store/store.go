@@ -45,9 +45,10 @@ type Options struct {
 // Store is an open store. Close it. It may be used from several goroutines: one writes at a time, and readers see what
 // was committed last.
 type Store struct {
-	path string
-	opts Options
-	db   *bolt.DB
+	path  string
+	opts  Options
+	sizes sizes
+	db    *bolt.DB
 
 	// write is held by whoever changes anything, from before the transaction begins until its end.
 	write sync.Mutex
@@ -76,7 +77,7 @@ func Open(path string, opts Options) (*Store, error) {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	s := &Store{path: path, opts: opts, syncs: map[string]*Sync{}}
+	s := &Store{path: path, opts: opts, sizes: defaultSizes(), syncs: map[string]*Sync{}}
 	if err := s.open(); err != nil {
 		return nil, named("open store "+path, err)
 	}

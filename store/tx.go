@@ -94,7 +94,7 @@ func (s *Store) update(ctx context.Context, op string, fn func(*tx) error) error
 		return named(op, err)
 	}
 	for ix := range changed {
-		if ix.table.len() >= tableSize {
+		if ix.table.len() >= s.sizes.table {
 			// The indexes are whole without this: should it fail, it is tried again after the next transaction.
 			_ = s.flush(ix)
 		}
