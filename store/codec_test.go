@@ -1,0 +1,266 @@
+package store
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	bolt "go.etcd.io/bbolt"
+	"pgregory.net/rapid"
+
+	"dirsync"
+)
+
+func TestWordsAreTheirNumbers(t *testing.T) {
+	n := 1
+	for ; word(byte(n)) != ""; n++ {
+		if got := wordNumber(word(byte(n))); got != byte(n) {
+			t.Errorf("%s has number %d, and is word %d", word(byte(n)), got, n)
+		}
+	}
+	if n != 38 {
+		t.Errorf("got %d words, want 37: they are on disk, so new ones go to the end and none is taken away", n-1)
+	}
+	for n := range 256 {
+		if typ := typeOf(byte(n)); typ != "" && typeNumber(typ) != byte(n) {
+			t.Errorf("type %s has number %d and %d", typ, n, typeNumber(typ))
+		}
+	}
+}
+
+// rows are all kinds of row: how each is drawn, written and read.
+var rows = []struct {
+	name   string
+	draw   func(*rapid.T) any
+	encode func(any) []byte
+	decode func([]byte) (any, error)
+}{
+	{"person", drawPerson, func(v any) []byte { return appendPerson(nil, v.(dirsync.Person)) },
+		func(b []byte) (any, error) { return decodePerson(decodeOwned(b), 7) }},
+	{"link", func(r *rapid.T) any {
+		return dirsync.Link{Account: drawText(r), Active: rapid.Bool().Draw(r, "active"), Held: drawValues(r), DeactivatedAt: drawTime(r),
+			Doubt: dirsync.ChangeKind(rapid.IntRange(0, 5).Draw(r, "doubt"))}
+	}, func(v any) []byte { return appendLink(nil, v.(dirsync.Link)) },
+		func(b []byte) (any, error) { return decodeLink(decodeOwned(b)) }},
+	{"debt", func(r *rapid.T) any {
+		return dirsync.Owed{Mark: rapid.Uint64Min(1).Draw(r, "mark"), Why: dirsync.Why(rapid.IntRange(0, 7).Draw(r, "why")), Since: drawTime(r),
+			Due: drawTime(r), Attempts: rapid.IntMin(0).Draw(r, "attempts"), Error: drawText(r)}
+	}, func(v any) []byte { return appendOwed(nil, v.(dirsync.Owed)) },
+		func(b []byte) (any, error) { return decodeOwed(decode(b)) }},
+	{"change", func(r *rapid.T) any {
+		return dirsync.Change{Kind: dirsync.Update, Person: drawID(r), Seq: 7, Mark: rapid.Uint64().Draw(r, "mark"), Account: drawText(r),
+			User: drawText(r), Name: drawText(r), Before: drawValues(r), After: drawValues(r),
+			CreateOnly: rapid.SliceOfN(rapid.Custom(drawName), 0, 3).Draw(r, "create only"), Why: drawText(r)}
+	}, func(v any) []byte { return appendChange(nil, v.(dirsync.Change)) },
+		func(b []byte) (any, error) { return decodeChange(decodeOwned(b), dirsync.Update, 7) }},
+	{"rejection", func(r *rapid.T) any { return drawRejection(r) },
+		func(v any) []byte { return appendRejection(nil, v.(dirsync.Rejection)) },
+		func(b []byte) (any, error) { return decodeRejection(decodeOwned(b)) }},
+	{"outcome", func(r *rapid.T) any {
+		o := dirsync.Outcome{Result: dirsync.Result(rapid.IntRange(0, 4).Draw(r, "result")), Error: drawText(r)}
+		if rapid.Bool().Draw(r, "rejected") {
+			rejection := drawRejection(r)
+			o.Rejection = &rejection
+		}
+		return o
+	}, func(v any) []byte { return appendOutcome(nil, v.(dirsync.Outcome)) },
+		func(b []byte) (any, error) { return decodeOutcome(decodeOwned(b)) }},
+	{"account", func(r *rapid.T) any {
+		return dirsync.Account{ID: accountID(7), Source: drawID(r), Active: rapid.Bool().Draw(r, "active"), Values: drawValues(r),
+			Created: drawTime(r), Updated: drawTime(r)}
+	}, func(v any) []byte { return appendAccount(nil, v.(dirsync.Account)) },
+		func(b []byte) (any, error) { return decodeAccount(decodeOwned(b), 7) }},
+	{"counters", func(r *rapid.T) any {
+		u := func() uint64 { return rapid.Uint64().Draw(r, "n") }
+		return counters{u(), u(), u(), u(), u(), u(), u(), u(), u()}
+	}, func(v any) []byte { return appendCounters(nil, v.(counters)) },
+		func(b []byte) (any, error) { return decodeCounters(decode(b)) }},
+}
+
+func drawText(r *rapid.T) string { return rapid.StringN(0, 20, -1).Draw(r, "text") }
+
+func drawName(r *rapid.T) string {
+	return rapid.SampledFrom([]string{"first_name", "email", "mail", "x", "ä", "joining_date", ""}).Draw(r, "name")
+}
+
+func drawTime(r *rapid.T) time.Time {
+	if rapid.Bool().Draw(r, "zero") {
+		return time.Time{}
+	}
+	return time.Unix(rapid.Int64Range(-1<<40, 1<<40).Draw(r, "sec"), rapid.Int64Range(0, 999_999_999).Draw(r, "nano")).UTC()
+}
+
+func drawID(r *rapid.T) dirsync.ID {
+	return dirsync.ID(rapid.OneOf(rapid.StringMatching(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`),
+		rapid.StringMatching(`[0-9a-fA-F-]{36}`), rapid.String()).Draw(r, "id"))
+}
+
+func drawValues(r *rapid.T) (out dirsync.Values) {
+	for range rapid.IntRange(0, 4).Draw(r, "values") {
+		v := dirsync.Value{Type: rapid.SampledFrom([]dirsync.Type{"", dirsync.Text, dirsync.Email, dirsync.TextList, "odd"}).Draw(r, "type")}
+		if v.Type != "" {
+			v.Text = drawText(r)
+		}
+		out = out.Set(drawName(r), v)
+	}
+	return out
+}
+
+func drawRejection(r *rapid.T) dirsync.Rejection {
+	rejection := dirsync.Rejection{ID: drawID(r), User: drawText(r), Name: drawText(r)}
+	for range rapid.IntRange(0, 3).Draw(r, "faults") {
+		rejection.Faults = append(rejection.Faults, dirsync.Fault{Field: drawName(r), Value: drawText(r), Reason: drawText(r)})
+	}
+	return rejection
+}
+
+func drawPerson(r *rapid.T) any {
+	p := dirsync.Person{Seq: 7, ID: drawID(r), Kind: dirsync.Kind(rapid.IntRange(0, 1).Draw(r, "kind")),
+		Gone: dirsync.Gone(rapid.IntRange(0, 2).Draw(r, "gone")), GoneAt: drawTime(r)}
+	for range rapid.IntRange(0, 5).Draw(r, "attributes") {
+		p.Shadow = append(p.Shadow, dirsync.Attribute{Name: drawName(r), Raw: json.RawMessage(drawText(r))})
+	}
+	p.Shadow = dirsync.NewAttributes(p.Shadow)
+	return p
+}
+
+func TestRowsComeBack(t *testing.T) {
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			rapid.Check(t, func(r *rapid.T) {
+				want := row.draw(r)
+				b := row.encode(want)
+				got, err := row.decode(b)
+				if err != nil {
+					r.Fatal(err)
+				}
+				opts := cmp.Options{cmpopts.EquateEmpty(), cmp.AllowUnexported(counters{})}
+				if diff := cmp.Diff(want, got, opts); diff != "" {
+					r.Fatalf("-want +got\n%s", diff)
+				}
+				if _, err := row.decode(append(bytes.Clone(b), 0)); err == nil {
+					r.Fatal("a byte too many was not noticed")
+				}
+				for n := range b {
+					if _, err := row.decode(b[:n]); err == nil {
+						r.Fatalf("%d of %d bytes were enough", n, len(b))
+					}
+				}
+			})
+		})
+	}
+}
+
+// FuzzRows gives hostile bytes to every decoder: an error, never a panic, and what is understood means the same when
+// it is written again.
+func FuzzRows(f *testing.F) {
+	for i, row := range rows {
+		f.Add(byte(i), row.encode(rapid.Custom(func(r *rapid.T) any { return row.draw(r) }).Example(i)))
+		f.Add(byte(i), []byte{rowVersion, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f})
+	}
+	f.Fuzz(func(t *testing.T, kind byte, b []byte) {
+		row := rows[int(kind)%len(rows)]
+		v, err := row.decode(b)
+		if err != nil {
+			if !errors.Is(err, errRow) {
+				t.Fatalf("got %v", err)
+			}
+			return
+		}
+		again, err := row.decode(row.encode(v))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(v, again, cmpopts.EquateEmpty(), cmp.AllowUnexported(counters{})); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}
+
+// FuzzOpen gives hostile files to Open: an error, never a panic or worse.
+func FuzzOpen(f *testing.F) {
+	dir := f.TempDir()
+	path := filepath.Join(dir, "seed.db")
+	if err := create(path); err != nil {
+		f.Fatal(err)
+	}
+	seed, err := os.ReadFile(path)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(0, []byte{})
+	f.Add(0, seed[:4096])
+	f.Add(4096+16, seed[16:80])
+	f.Add(2*4096, make([]byte, 64))
+	f.Fuzz(func(t *testing.T, at int, patch []byte) {
+		b := bytes.Clone(seed)
+		if at >= 0 && at < len(b) {
+			copy(b[at:], patch)
+		}
+		path := filepath.Join(t.TempDir(), "fuzz.db")
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Open(path, Options{LockTimeout: time.Millisecond})
+		if err != nil {
+			if _, ok := errors.AsType[*dirsync.Error](err); !ok {
+				t.Fatalf("got %v, want an *Error", err)
+			}
+			return
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestMigrate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "dirsync.db")
+	if err := create(path); err != nil {
+		t.Fatal(err)
+	}
+	var ran []string
+	do := func(name string, err error) step {
+		return step{name, func(tx *bolt.Tx) error {
+			ran = append(ran, name)
+			if err == nil {
+				_, err = tx.CreateBucket([]byte(name))
+			}
+			return err
+		}}
+	}
+	with := func(opts Options, steps ...step) error {
+		db, err := bolt.Open(path, 0o600, &bolt.Options{NoFreelistSync: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		return (&Store{db: db, opts: opts}).migrate(steps)
+	}
+	if err := with(Options{ReadOnly: true}, do("a", nil)); dirsync.KindOf(err) != dirsync.Invalid {
+		t.Errorf("got %v for an older schema that may only be looked at", err)
+	}
+	fault := errors.New("fault")
+	if err := with(Options{}, do("a", nil), do("b", fault)); !errors.Is(err, fault) {
+		t.Errorf("got %v, want the fault of step b", err)
+	}
+	if err := with(Options{}, do("a", nil), do("b", nil), do("c", nil)); err != nil {
+		t.Error(err)
+	}
+	if err := with(Options{}, do("a", nil), do("b", nil), do("c", nil)); err != nil {
+		t.Error(err)
+	}
+	if got, want := fmt.Sprint(ran), "[a b b c]"; got != want {
+		t.Errorf("got steps %s, want %s", got, want)
+	}
+	if err := with(Options{}, do("a", nil)); dirsync.KindOf(err) != dirsync.Invalid || dirsync.HintOf(err) == "" {
+		t.Errorf("got %v for a newer schema, want Invalid with a hint", err)
+	}
+}
