@@ -102,6 +102,8 @@ func (d DirectoryConfig) FieldList() []dirsync.Field {
 type Sync struct {
 	// From is where people come from.
 	From From `yaml:"from"`
+	// Where says which of them this sync is about, as an expression over their properties. Unset: all.
+	Where WhereExpression `yaml:"where"`
 	// To is where they go. Always "directory", the embedded one.
 	To string `yaml:"to"`
 	// Fields say how each of the target's fields is made, in the order of the file. The three mandatory fields and
@@ -114,6 +116,12 @@ type Sync struct {
 	Grace Duration `yaml:"grace"`
 	// Limits say how much of the destructive kinds one run may do unasked.
 	Limits Limits `yaml:"limits"`
+}
+
+// WhereExpression is an expression that is true or false of a person, and where its text begins in the file.
+type WhereExpression struct {
+	Text string
+	Pos  Position
 }
 
 // From is where a sync's people come from.

@@ -18,3 +18,8 @@ func (ms FieldMappings) Specs() []mapping.Spec {
 	}
 	return specs
 }
+
+// Expression returns the expression in the words of package mapping.
+func (w WhereExpression) Expression() mapping.Expression {
+	return mapping.Expression{Text: w.Text, Pos: mapping.Position(w.Pos)}
+}

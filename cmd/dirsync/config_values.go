@@ -209,6 +209,13 @@ func (d *decoder) textStart(n *yaml.Node) Position {
 	return p
 }
 
+// decodeNode reads an expression and notes where it begins.
+func (w *WhereExpression) decodeNode(d *decoder, n *yaml.Node, path string) {
+	if text, ok := d.text(n, path); ok {
+		*w = WhereExpression{Text: text, Pos: d.textStart(n)}
+	}
+}
+
 // resolvePaths makes relative paths relative to dir.
 func (c *Config) resolvePaths(dir string) {
 	abs := func(p string) string {

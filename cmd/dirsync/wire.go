@@ -107,6 +107,7 @@ func limit(l Limit) plan.Limit {
 // compile checks a sync's mapping against what its source and its target have. The error is a *ConfigError with every
 // fault in it.
 func compile(ctx context.Context, cfg *Config, name string, client *graph.Client, target dirsync.Target) (*mapping.Mapping, error) {
+	sc := cfg.Syncs[name]
 	to, err := target.Fields(ctx)
 	if err != nil {
 		return nil, err
@@ -115,23 +116,18 @@ func compile(ctx context.Context, cfg *Config, name string, client *graph.Client
 	if err != nil {
 		return nil, err
 	}
-	var specs []mapping.Spec
-	for _, f := range cfg.Syncs[name].Fields {
-		specs = append(specs, mapping.Spec{
-			Field: f.Field, From: f.From, Expr: f.Expr, Entra: f.Entra, Value: f.Value, Default: f.Default,
-			WhenNull: f.WhenNull, SyncUpdates: f.SyncUpdates, Format: f.Format,
-			Pos: mapping.Position(f.Pos), FromPos: mapping.Position(f.FromPos), ExprPos: mapping.Position(f.ExprPos),
-			EntraPos: mapping.Position(f.EntraPos), ValuePos: mapping.Position(f.ValuePos), FormatPos: mapping.Position(f.FormatPos),
-		})
-	}
-	m, problems := mapping.Compile(specs, mapping.Expression{}, from, to)
+	m, problems := mapping.Compile(sc.Fields.Specs(), sc.Where.Expression(), from, to)
 	if len(problems) == 0 {
 		return m, nil
 	}
 	ce := &ConfigError{File: cfg.Path}
 	for _, p := range problems {
 		fault := ConfigFault{Position: Position(p.Pos), Path: "syncs." + name + ".fields", Message: p.Message}
-		if p.Field != "" {
+		switch p.Field {
+		case "":
+		case mapping.WhereField:
+			fault.Path = "syncs." + name + ".where"
+		default:
 			fault.Path += "." + p.Field
 		}
 		if p.Hint != "" {
