@@ -160,7 +160,11 @@ func (x *dirTx) try(c dirsync.Change, s subject, at int, out []dirsync.Applied) 
 	if err == nil {
 		err = x.conflict(c, e)
 	}
-	refused, ok := errors.AsType[*dirsync.Error](err)
+	var refused *dirsync.Error
+	ok := false
+	if err != nil {
+		refused, ok = errors.AsType[*dirsync.Error](err)
+	}
 	switch {
 	case err != nil && !ok:
 		return pending{}, false, err
@@ -307,6 +311,9 @@ func (x *dirTx) validate(c dirsync.Change, writes, has dirsync.Values) error {
 // conflict finds another account that has what an edit takes.
 func (x *dirTx) conflict(c dirsync.Change, e edit) error {
 	for _, k := range e.taken {
+		if e.seq == 0 && k.tag == tagSource {
+			continue // an account of this person would have been found
+		}
 		seq, other, err := x.holder(k, e.seq)
 		if err != nil {
 			return err

@@ -59,7 +59,7 @@ func (x *syncTx) layerBits(id uint64) *bitmap {
 // debt reads what a person is owed.
 func (x *syncTx) debt(seq uint64) (debt, error) {
 	var d debt
-	body, err := get(x.owed, seqKey(seq))
+	body, err := x.row(x.owed, seq)
 	if err != nil {
 		return d, err
 	}

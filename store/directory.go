@@ -284,7 +284,7 @@ func (d *Directory) in(t *tx, fn func(*dirTx) error) error {
 
 // account reads an account as it is kept: with the values that are not null, of fields past and present.
 func (x *dirTx) account(seq uint64, owned bool) (a dirsync.Account, ok bool, err error) {
-	body, err := get(x.users, seqKey(seq))
+	body, err := x.row(x.users, seq)
 	if err != nil || body == nil {
 		return dirsync.Account{}, false, err
 	}
@@ -356,7 +356,7 @@ func (d *Directory) Users(ctx context.Context, fn func(dirsync.Account) error) e
 			}
 			cursor := x.users.Cursor()
 			for k, v := cursor.Seek(seqKey(after + 1)); len(k) == 8 && len(page) < usersPage; k, v = cursor.Next() {
-				body, err := open(x.users, k, v)
+				body, err := open(k, v)
 				if err != nil {
 					return err
 				}

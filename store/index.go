@@ -259,7 +259,7 @@ func (t *tx) look(ix *index, hash uint64, match func(seq uint64) (bool, error)) 
 
 // cursor returns the cursor over the part of an index that is in the file, or nil when nothing is.
 func (t *tx) cursor(ix *index) *bolt.Cursor {
-	if c := t.cursors[ix]; c != nil {
+	if c := t.indexes[ix]; c != nil {
 		return c
 	}
 	parent := ix.parent(t.b)
@@ -270,8 +270,8 @@ func (t *tx) cursor(ix *index) *bolt.Cursor {
 	if b == nil {
 		return nil
 	}
-	t.cursors[ix] = b.Cursor()
-	return t.cursors[ix]
+	t.indexes[ix] = b.Cursor()
+	return t.indexes[ix]
 }
 
 func (t *table) look(hash uint64, match func(seq uint64) (bool, error)) (uint64, error) {
@@ -369,7 +369,7 @@ func (s *Store) replaySome(ix *index) (full bool, err error) {
 			if len(k) != 8 {
 				return corrupt(fmt.Errorf("%s: a key of %d bytes", ix.what, len(k)))
 			}
-			body, err := open(rows, k, v)
+			body, err := open(k, v)
 			if err != nil {
 				return err
 			}

@@ -126,7 +126,7 @@ func (y *Sync) Runs(ctx context.Context, before dirsync.RunID, limit int) (out [
 			}
 		}
 		for ; len(k) == 8 && len(out) < limit; k, v = cursor.Prev() {
-			body, err := open(runs, k, v)
+			body, err := open(k, v)
 			if err != nil {
 				return err
 			}

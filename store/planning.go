@@ -28,6 +28,7 @@ func (y *Sync) Owed(ctx context.Context, now time.Time, after dirsync.Seq, limit
 		if err != nil {
 			return err
 		}
+		out = make([]dirsync.Person, 0, len(seqs))
 		for _, seq := range seqs {
 			p, err := x.whole(seq)
 			if err != nil {
@@ -67,7 +68,7 @@ func (x *syncTx) owedAfter(now time.Time, after uint64, limit int) ([]uint64, er
 			covered, more, err = x.covered.next(covered, x.count.last)
 			continue
 		}
-		body, e := open(x.owed, row, value)
+		body, e := open(row, value)
 		if e != nil {
 			return nil, e
 		}
@@ -165,7 +166,7 @@ func (y *Sync) Rejections(ctx context.Context, after dirsync.Seq, limit int) (ou
 		}
 		cursor := x.rejected.Cursor()
 		for k, v := cursor.Seek(seqKey(uint64(after) + 1)); len(k) == 8 && len(out) < limit; k, v = cursor.Next() {
-			body, err := open(x.rejected, k, v)
+			body, err := open(k, v)
 			if err != nil {
 				return err
 			}

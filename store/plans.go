@@ -20,6 +20,7 @@ type plan struct {
 	x    *syncTx
 	b    *bolt.Bucket // nil for a reader when nothing was planned
 	done map[dirsync.ChangeKind]*bitmap
+	odd  bool // whether there is an outcome that was not simply Done
 }
 
 const (
@@ -48,6 +49,8 @@ func (x *syncTx) plan(run dirsync.RunID) (*plan, error) {
 	}
 	if p.b != nil {
 		p.b.FillPercent = 0.95
+		k, _ := p.b.Cursor().Seek([]byte{planOutcome})
+		p.odd = len(k) > 0 && k[0] == planOutcome
 	}
 	x.finish = append(x.finish, p.write)
 	return p, nil
@@ -97,7 +100,7 @@ func (p *plan) walk(after engine.PlanKey, fn func(k engine.PlanKey, key, row []b
 }
 
 func (p *plan) change(k engine.PlanKey, key, row []byte) (dirsync.Change, error) {
-	body, err := open(p.b, key, row)
+	body, err := open(key, row)
 	if err != nil {
 		return dirsync.Change{}, err
 	}
@@ -127,9 +130,13 @@ func (p *plan) settle(o dirsync.Outcome) error {
 		return err
 	}
 	key := planKey(planOutcome, o.Change.Kind, seq)
+	if simple && !p.odd {
+		return nil
+	}
 	if simple {
 		return storageError(p.b.Delete(key)) // of an earlier attempt
 	}
+	p.odd = true
 	p.x.buf = appendOutcome(p.x.buf[:0], o)
 	return put(p.b, key, p.x.arena.keep(p.x.buf))
 }
@@ -184,6 +191,9 @@ func (y *Sync) Plan(ctx context.Context, run dirsync.RunID, kind dirsync.ChangeK
 		return p.walk(engine.PlanKey{Kind: kind, Seq: after}, func(k engine.PlanKey, key, row []byte) (bool, error) {
 			if k.Kind != kind || len(out) >= limit {
 				return false, nil
+			}
+			if out == nil {
+				out = make([]dirsync.Change, 0, min(limit, 2048))
 			}
 			c, err := p.change(k, key, row)
 			out = append(out, c)

@@ -178,7 +178,7 @@ func (x *syncTx) putJSON(key string, v any) error {
 
 // person reads the row of a person; ok is false when there is none. With owned its parts outlive the transaction.
 func (x *syncTx) person(seq uint64, owned bool) (p dirsync.Person, ok bool, err error) {
-	body, err := get(x.people, seqKey(seq))
+	body, err := x.row(x.people, seq)
 	if err != nil || body == nil {
 		return dirsync.Person{}, false, err
 	}
@@ -205,7 +205,7 @@ func (x *syncTx) putPerson(p dirsync.Person) error {
 }
 
 func (x *syncTx) link(seq uint64) (dirsync.Link, error) {
-	body, err := get(x.links, seqKey(seq))
+	body, err := x.row(x.links, seq)
 	if err != nil || body == nil {
 		return dirsync.Link{}, err
 	}

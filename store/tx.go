@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -17,8 +18,9 @@ type tx struct {
 	tables map[*index]*table
 	// changes are what a writer has changed in the indexes so far.
 	changes map[*index]*changes
-	// cursors are those over the part of an index that is in the file.
-	cursors map[*index]*bolt.Cursor
+	// cursors are kept to be used again, for a new one costs several allocations.
+	cursors map[*bolt.Bucket]*bolt.Cursor
+	indexes map[*index]*bolt.Cursor
 	// finish is what a writer has to write at its end.
 	finish []func() error
 	arena  arena
@@ -68,7 +70,8 @@ func (s *Store) beginView() (*tx, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &tx{s: s, b: b, tables: make(map[*index]*table, len(s.syncs)+1), cursors: map[*index]*bolt.Cursor{}}
+	t := &tx{s: s, b: b, tables: make(map[*index]*table, len(s.syncs)+1),
+		cursors: map[*bolt.Bucket]*bolt.Cursor{}, indexes: map[*index]*bolt.Cursor{}}
 	for _, y := range s.syncs {
 		t.tables[y.ids] = y.ids.table
 	}
@@ -110,7 +113,7 @@ func (s *Store) change(fn func(*tx) error) (map[*index]*changes, error) {
 		if err != nil {
 			return fileError(err)
 		}
-		t = &tx{s: s, b: b, changes: map[*index]*changes{}, cursors: map[*index]*bolt.Cursor{}}
+		t = &tx{s: s, b: b, changes: map[*index]*changes{}, cursors: map[*bolt.Bucket]*bolt.Cursor{}, indexes: map[*index]*bolt.Cursor{}}
 		if err := fn(t); err != nil {
 			return err
 		}
@@ -199,11 +202,30 @@ func get(b *bolt.Bucket, key []byte) ([]byte, error) {
 	if row == nil {
 		return nil, nil
 	}
-	return open(b, key, row)
+	return open(key, row)
+}
+
+// row returns the body of the row with a number, as get does.
+func (t *tx) row(b *bolt.Bucket, seq uint64) ([]byte, error) {
+	if b == nil {
+		return nil, nil
+	}
+	c := t.cursors[b]
+	if c == nil {
+		c = b.Cursor()
+		t.cursors[b] = c
+	}
+	var key [8]byte
+	binary.BigEndian.PutUint64(key[:], seq)
+	k, row := c.Seek(key[:])
+	if len(k) != 8 || [8]byte(k) != key {
+		return nil, nil
+	}
+	return open(k, row)
 }
 
 // open is unseal with an error that says which row is damaged.
-func open(_ *bolt.Bucket, key, row []byte) ([]byte, error) {
+func open(key, row []byte) ([]byte, error) {
 	body, err := unseal(key, row)
 	if err != nil {
 		return nil, corrupt(fmt.Errorf("row %x: %w", key, err))
