@@ -59,8 +59,6 @@ type entraError struct {
 	message, hint string
 }
 
-func (e *entraError) Error() string { return e.message }
-
 func entraErrorAt(at int, hint, format string, args ...any) *entraError {
 	return &entraError{at, fmt.Sprintf(format, args...), hint}
 }

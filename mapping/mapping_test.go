@@ -103,6 +103,18 @@ func TestEmptyValues(t *testing.T) {
 			t.Errorf("%+v, absent: got %s, want %s", tc.spec, got, want)
 		}
 	}
+	list := dirsync.Field{Name: "x", Type: dirsync.TextList}
+	if got := outcome(t, list, Spec{Value: pointer("a;b")}, nil) + outcome(t, list, Spec{From: "department", Format: ";", Default: pointer("a;b")}, nil); got != `["a;b"]["a","b"]` {
+		t.Errorf("got %s", got)
+	}
+	number := dirsync.Field{Name: "x", Type: dirsync.Number}
+	if got := outcome(t, number, Spec{From: "department", Format: "1.234,56", Default: pointer("12.5")}, nil); got != `12.5` {
+		t.Errorf("got %s", got)
+	}
+	text := dirsync.Field{Name: "x", Type: dirsync.Text}
+	if got := outcome(t, text, Spec{Expr: "user.employeeHireDate", Format: "DD.MM.YYYY"}, attrs("employeeHireDate", `"2019-06-06T00:00:00Z"`)); got != `"06.06.2019"` {
+		t.Errorf("got %s", got)
+	}
 	// What is required is never left, and a default saves the person.
 	specs := append(threeFields()[1:], Spec{Field: "first_name", Entra: "IgnoreFlowIfNullOrEmpty([givenName])"})
 	record := attrs("surname", `"L"`, "mail", `"a@example.com"`)
