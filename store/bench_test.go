@@ -203,3 +203,80 @@ func BenchmarkFirstRun(b *testing.B) {
 		b.ReportMetric(0, "ns/op")
 	}
 }
+
+// filled returns a store with people, linked and settled.
+func filled(b *testing.B) *store.Store {
+	b.Helper()
+	s := open(b, store.Options{})
+	firstRun(b, s, *benchPeople)
+	return s
+}
+
+// BenchmarkMergeNoChange is a full round in which nothing has changed, in an order that has nothing to do with ours.
+func BenchmarkMergeNoChange(b *testing.B) {
+	s := filled(b)
+	ctx, y, r := context.Background(), s.Sync("staff"), rand.New(rand.NewPCG(1, 1))
+	records := make([]dirsync.Record, benchBatch)
+	for b.Loop() {
+		b.StopTimer()
+		for i := range records {
+			records[i] = benchRecord(r.IntN(*benchPeople))
+		}
+		b.StartTimer()
+		m, err := y.Merge(ctx, records, engine.ReadState{Round: 2, Full: true}, time.Time{})
+		if err != nil || m.Same != benchBatch {
+			b.Fatal(m, err)
+		}
+	}
+	b.ReportMetric(float64(b.N)*benchBatch/b.Elapsed().Seconds(), "people/s")
+}
+
+// BenchmarkFind looks up people and accounts by their ids and addresses.
+func BenchmarkFind(b *testing.B) {
+	s := filled(b)
+	ctx, y, r := context.Background(), s.Sync("staff"), rand.New(rand.NewPCG(1, 1))
+	d, err := s.Directory()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("person", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := y.Person(ctx, guid(r.IntN(*benchPeople))); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("address", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := d.Find(ctx, fmt.Sprintf("Person.%d@contoso.example", r.IntN(*benchPeople))); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// BenchmarkOweAll makes everybody owed.
+func BenchmarkOweAll(b *testing.B) {
+	s := filled(b)
+	for b.Loop() {
+		if err := s.Sync("staff").OweAll(context.Background(), dirsync.WhyConfig, engine.ReadState{}, time.Time{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkOpen opens a store, which reads and checks the whole file.
+func BenchmarkOpen(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "dirsync.db")
+	s := openAt(b, path, store.Options{})
+	firstRun(b, s, *benchPeople)
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		s := openAt(b, path, store.Options{})
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -219,11 +219,11 @@ func (t *tx) unindex(ix *index, hash, seq uint64) error {
 // look calls match for every row that may hold the key with the given hash, until it returns true, and returns that
 // row, or 0.
 func (t *tx) look(ix *index, hash uint64, match func(seq uint64) (bool, error)) (uint64, error) {
-	table, c := ix.table, t.changes[ix]
-	if !t.b.Writable() {
-		table = t.tables[ix]
+	table := t.tables[ix]
+	if t.b.Writable() {
+		table = ix.table
 	}
-	if c != nil {
+	if c := t.changes[ix]; c != nil {
 		if seq, err := c.added.look(hash, match); seq != 0 || err != nil {
 			return seq, err
 		}
