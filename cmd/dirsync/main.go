@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+	_ "time/tzdata" // formats name time zones, and not every machine has them
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"

@@ -39,6 +39,9 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			env.Defer(func() { server.Close() })
+			if err := fillIn(env.WorkDir, server.URL); err != nil {
+				return err
+			}
 			config := setUp(t, env.WorkDir, server.URL, server.CA, tenant.Identity())
 			env.Setenv("DIRSYNC_CONFIG", config)
 			env.Setenv("TENANT", server.URL)
@@ -51,6 +54,24 @@ func TestScripts(t *testing.T) {
 			"cut":    cutCommand,
 		},
 	})
+}
+
+// fillIn writes the tenant's address into the script's own configurations, where they say TENANT.
+func fillIn(dir, url string) error {
+	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+	if err != nil {
+		return err
+	}
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(name, []byte(strings.ReplaceAll(string(text), "TENANT", url)), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // tenantCommand changes the script's tenant:

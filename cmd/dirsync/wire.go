@@ -37,6 +37,9 @@ func (a *app) load(names []string) (*Config, []string, error) {
 		return nil, nil, err
 	}
 	all := slices.Sorted(maps.Keys(cfg.Syncs))
+	if err := checkMappings(cfg, all); err != nil {
+		return nil, nil, err
+	}
 	if len(names) == 0 {
 		return cfg, all, nil
 	}
@@ -77,7 +80,15 @@ func (a *app) join(ctx context.Context, cfg *Config, st *store.Store, name strin
 	if err != nil {
 		return nil, err
 	}
-	m, err := compile(ctx, cfg, name, client, target)
+	from, err := client.Users(nil).Fields(ctx)
+	if err != nil {
+		return nil, err
+	}
+	to, err := target.Fields(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m, err := compile(cfg, name, from, to)
 	if err != nil {
 		return nil, err
 	}
@@ -104,18 +115,30 @@ func limit(l Limit) plan.Limit {
 	return plan.Limit{Count: l.Count, Share: float64(l.Share), Floor: l.Floor}
 }
 
-// compile checks a sync's mapping against what its source and its target have. The error is a *ConfigError with every
-// fault in it.
-func compile(ctx context.Context, cfg *Config, name string, client *graph.Client, target dirsync.Target) (*mapping.Mapping, error) {
+// checkMappings compiles every mapping, so that each mistake in them is known before anything is opened or asked. The
+// error is a *ConfigError with all faults of all syncs.
+func checkMappings(cfg *Config, names []string) error {
+	from, err := new(graph.Source).Fields(context.Background()) // asks nobody
+	if err != nil {
+		return err
+	}
+	to := append(mapping.Mandatory(), cfg.Directory.FieldList()...)
+	all := &ConfigError{File: cfg.Path}
+	for _, name := range names {
+		_, err := compile(cfg, name, from, to)
+		if ce, ok := errors.AsType[*ConfigError](err); ok {
+			all.Faults = append(all.Faults, ce.Faults...)
+		}
+	}
+	if len(all.Faults) > 0 {
+		return all
+	}
+	return nil
+}
+
+// compile checks one sync's mapping. The error is a *ConfigError with every fault in it.
+func compile(cfg *Config, name string, from, to []dirsync.Field) (*mapping.Mapping, error) {
 	sc := cfg.Syncs[name]
-	to, err := target.Fields(ctx)
-	if err != nil {
-		return nil, err
-	}
-	from, err := client.Users(nil).Fields(ctx)
-	if err != nil {
-		return nil, err
-	}
 	m, problems := mapping.Compile(sc.Fields.Specs(), sc.Where.Expression(), from, to)
 	if len(problems) == 0 {
 		return m, nil
