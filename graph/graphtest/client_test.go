@@ -21,6 +21,8 @@ type client struct {
 	http   *http.Client
 	token  string
 	prefer string
+	// headers are sent with every GET besides.
+	headers map[string]string
 }
 
 func connect(tb testing.TB, tenant *graphtest.Tenant) *client {
@@ -72,6 +74,13 @@ func (c *client) try(url string) (response, error) {
 	if c.prefer != "" {
 		req.Header.Set("Prefer", c.prefer)
 	}
+	for name, value := range c.headers {
+		req.Header.Set(name, value)
+	}
+	return c.send(req)
+}
+
+func (c *client) send(req *http.Request) (response, error) {
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return response{}, err
@@ -79,6 +88,19 @@ func (c *client) try(url string) (response, error) {
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	return response{resp.StatusCode, resp.Header, b, err}, nil
+}
+
+// do sends a request that must be answered in full.
+func (c *client) do(req *http.Request) response {
+	c.tb.Helper()
+	r, err := c.send(req)
+	if err == nil {
+		err = r.err
+	}
+	if err != nil {
+		c.tb.Fatalf("%s %s: %v", req.Method, req.URL, err)
+	}
+	return r
 }
 
 // get is try for requests that must be answered in full, whatever the status.

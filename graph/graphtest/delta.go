@@ -159,7 +159,7 @@ func (q *request) page(c cursor) answer {
 	prefer := parsePrefer(q.r.Header.Values("Prefer"))
 	sel := d.choose(c.Select, true)
 	r := row{sel: &sel, since: c.Since, first: c.First, view: max(q.t.visible(q.now), c.End),
-		minimal: prefer.minimal, limited: f.Limited, extras: f.Extras}
+		minimal: prefer.minimal, limited: f.Limited, extras: f.Extras, types: q.t.extensionTypes()}
 	w := walk{d: d, c: c, rows: r, repeat: f.Repeat, older: f.OlderFirst, size: q.pageSize(prefer, c)}
 	w.candidates()
 

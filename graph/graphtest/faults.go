@@ -101,5 +101,6 @@ const (
 	Get          Kind = "get user"
 	Delta        Kind = "delta"
 	Deleted      Kind = "deleted items"
+	Extensions   Kind = "extension properties"
 	Other        Kind = "other"
 )

@@ -145,6 +145,8 @@ func kindOf(path []string) Kind {
 		return Get
 	case n == 4 && path[1] == "directory" && path[2] == "deletedItems":
 		return Deleted
+	case n == 3 && path[1] == "directoryObjects" && strings.TrimPrefix(path[2], "microsoft.graph.") == "getAvailableExtensionProperties":
+		return Extensions
 	default:
 		return Other
 	}
@@ -173,7 +175,7 @@ func (q *request) serve() answer {
 	if a, ok := q.authorize(); !ok {
 		return a
 	}
-	if q.kind != Other && q.r.Method != http.MethodGet {
+	if q.kind != Other && q.r.Method != q.method() {
 		return q.fail(http.StatusMethodNotAllowed, "Request_BadRequest", "Specified HTTP method is not allowed for the request target.")
 	}
 	switch q.kind {
@@ -187,9 +189,19 @@ func (q *request) serve() answer {
 		return q.permitted(userRoles, q.get)
 	case Deleted:
 		return q.permitted(userRoles, q.deleted)
+	case Extensions:
+		return q.permitted(extensionRoles, q.extensions)
 	default:
 		return q.fail(http.StatusBadRequest, "BadRequest", "Resource not found for the segment '"+q.path[len(q.path)-1]+"'.")
 	}
+}
+
+// method is the one method that the resource knows.
+func (q *request) method() string {
+	if q.kind == Extensions {
+		return http.MethodPost
+	}
+	return http.MethodGet
 }
 
 // base is the scheme and host under which the request came in.

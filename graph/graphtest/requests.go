@@ -2,7 +2,7 @@ package graphtest
 
 // Requests count what the tenant was asked. A request that met a fault counts like any other.
 type Requests struct {
-	Discovery, Token, Consent, Organization, List, Get, Delta, Deleted, Other int
+	Discovery, Token, Consent, Organization, List, Get, Delta, Deleted, Extensions, Other int
 	// Total is the sum of all kinds; Throttled are those of them that were answered with 429.
 	Total, Throttled int
 }
@@ -43,6 +43,8 @@ func (r *Requests) add(k Kind) {
 		r.Delta++
 	case Deleted:
 		r.Deleted++
+	case Extensions:
+		r.Extensions++
 	default:
 		r.Other++
 	}

@@ -13,6 +13,8 @@ type row struct {
 	minimal bool
 	limited bool
 	extras  bool
+	// types are the data types of directory extensions by their names, as far as they are defined.
+	types map[string]string
 }
 
 // appendObject writes an object as it was at r.view, and reports whether there was anything to write: an object that
@@ -42,7 +44,7 @@ func (d *directory) appendObject(b []byte, o *object, r *row) ([]byte, bool) {
 		var p int
 		var raw []byte
 		p, raw, rest = next(rest)
-		if p < len(r.sel.want) && r.sel.want[p] && (only == nil || d.isNews(only, attrs, p)) {
+		if p < len(r.sel.want) && r.sel.want[p] && (only == nil || d.isNews(only, attrs, p, r.types)) {
 			b = append(append(append(b, d.keys[p]...), raw...), ',')
 		}
 	}
@@ -144,7 +146,7 @@ func (d *directory) news(o *object, since, view uint32) []int {
 
 // isNews tells whether a property is sent in minimal mode: when it changed, or when it is a directory extension and
 // another one of the same data type did.
-func (d *directory) isNews(news []int, attrs []byte, prop int) bool {
+func (d *directory) isNews(news []int, attrs []byte, prop int, types map[string]string) bool {
 	if slices.Contains(news, prop) {
 		return true
 	}
@@ -152,8 +154,16 @@ func (d *directory) isNews(news []int, attrs []byte, prop int) bool {
 		return false
 	}
 	raw, _ := get(attrs, prop)
+	kind := types[d.names[prop]]
 	for _, n := range news {
-		if other, ok := get(attrs, n); ok && isExtension(d.names[n]) && dataType(other) == dataType(raw) {
+		other, ok := get(attrs, n)
+		switch {
+		case !ok || !isExtension(d.names[n]):
+		case kind != "" && types[d.names[n]] != "":
+			if kind == types[d.names[n]] {
+				return true
+			}
+		case dataType(other) == dataType(raw): // by its looks, because nobody defined it
 			return true
 		}
 	}

@@ -39,6 +39,8 @@ type Tenant struct {
 	Roles []string
 	// Redirects are the addresses to which administrators may be sent back after consent.
 	Redirects []string
+	// Extensions are the directory extensions that are defined in the tenant.
+	Extensions []Extension
 	// Now tells the time. Nil means time.Now. It is called from the serving goroutines, one at a time.
 	Now func() time.Time
 	// Faults are the switches that make the tenant unkind. The zero Faults is the service on a good day.
