@@ -148,7 +148,7 @@ type Limits struct {
 // Limit bounds one kind of destructive change in one run. A run with more such changes than both Floor and the
 // smaller of Count and Share of the accounts is held back.
 type Limit struct {
-	// Count is the number of changes, 500 by default.
+	// Count is the number of changes, 500 by default; 0 lets none through unasked.
 	Count int `yaml:"count"`
 	// Share is the part of all accounts, 5% by default.
 	Share Share `yaml:"share"`

@@ -308,9 +308,6 @@ func (d *decoder) checkMapping(path string, m FieldMapping) {
 }
 
 func (d *decoder) checkLimit(path string, l *Limit) {
-	if d.said(path+".count") && l.Count == 0 && !d.failed(path+".count") {
-		d.faultAt(path+".count", "should be at least 1")
-	}
 	if !d.said(path + ".floor") {
 		l.Floor = min(l.Floor, l.Count)
 		return

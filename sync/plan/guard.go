@@ -2,15 +2,20 @@ package plan
 
 import (
 	"fmt"
+	"math"
 
 	"dirsync"
 )
 
-// Limit bounds how many destructive changes of one kind a run may make without being asked.
+// Unbounded as a Count or Share means no such bound.
+const Unbounded = -1
+
+// Limit bounds how many destructive changes of one kind a run may make without being asked. The zero Limit lets none
+// through.
 type Limit struct {
-	// Count is the most changes whatever the size of the population; zero means no such bound.
+	// Count is the most changes whatever the size of the population.
 	Count int
-	// Share is the most changes as a fraction of all accounts, 0.05 for five per cent; zero means no such bound.
+	// Share is the most changes as a fraction of all accounts, 0.05 for five per cent.
 	Share float64
 	// Floor is how many changes always go through, so that a share does not stop a small company from letting one
 	// person go.
@@ -18,19 +23,15 @@ type Limit struct {
 }
 
 // Allowed is the largest number of changes that goes through: the smaller of Count and Share, but never below Floor.
-// With neither Count nor Share there is no limit, and Allowed is negative.
+// Without any bound no number is too large.
 func (l Limit) Allowed(population int) int {
-	allowed := -1
-	if l.Count > 0 {
+	allowed := math.MaxInt
+	if l.Count >= 0 {
 		allowed = l.Count
 	}
-	if l.Share > 0 {
-		if byShare := int(l.Share * float64(population)); allowed < 0 || byShare < allowed {
-			allowed = byShare
-		}
-	}
-	if allowed < 0 {
-		return -1
+	if l.Share >= 0 {
+		// The small addition makes 29 % of 100 what everybody takes it to be, which binary fractions do not.
+		allowed = min(allowed, int(math.Floor(l.Share*float64(population)+1e-6)))
 	}
 	return max(allowed, l.Floor)
 }
@@ -59,7 +60,7 @@ func Guard(counts map[dirsync.ChangeKind]int, population int, limits Limits) []d
 		{dirsync.Deactivate, "deactivations", limits.Deactivations},
 	} {
 		n, allowed := counts[g.kind], g.limit.Allowed(population)
-		if allowed < 0 || n <= allowed {
+		if n <= allowed {
 			continue
 		}
 		holds = append(holds, dirsync.Hold{
@@ -74,10 +75,10 @@ func Guard(counts map[dirsync.ChangeKind]int, population int, limits Limits) []d
 // String says the limit as the configuration does.
 func (l Limit) String() string {
 	s := ""
-	if l.Count > 0 {
+	if l.Count >= 0 {
 		s += fmt.Sprintf("count %d, ", l.Count)
 	}
-	if l.Share > 0 {
+	if l.Share >= 0 {
 		s += fmt.Sprintf("share %g%%, ", l.Share*100)
 	}
 	return s + fmt.Sprintf("floor %d", l.Floor)

@@ -225,20 +225,23 @@ func TestGuard(t *testing.T) {
 		held        bool
 	}{
 		{"below everything", plan.Limit{Count: 10, Share: 0.05, Floor: 5}, 3, 1000, false},
-		{"at the count", plan.Limit{Count: 10}, 10, 1000, false},
-		{"above the count", plan.Limit{Count: 10}, 11, 1000, true},
-		{"at the share", plan.Limit{Share: 0.05}, 50, 1000, false},
-		{"above the share", plan.Limit{Share: 0.05}, 51, 1000, true},
+		{"at the count", plan.Limit{Count: 10, Share: plan.Unbounded}, 10, 1000, false},
+		{"above the count", plan.Limit{Count: 10, Share: plan.Unbounded}, 11, 1000, true},
+		{"at the share", plan.Limit{Count: plan.Unbounded, Share: 0.05}, 50, 1000, false},
+		{"above the share", plan.Limit{Count: plan.Unbounded, Share: 0.05}, 51, 1000, true},
 		{"the smaller one counts", plan.Limit{Count: 500, Share: 0.05}, 51, 1000, true},
 		{"the floor wins over the share", plan.Limit{Count: 500, Share: 0.05, Floor: 5}, 5, 8, false},
 		{"above the floor", plan.Limit{Count: 500, Share: 0.05, Floor: 5}, 6, 8, true},
 		{"everybody", plan.DefaultLimits().Deletes, 100000, 100000, true},
-		{"no limit", plan.Limit{}, 100000, 100000, false},
-		{"nothing may go", plan.Limit{Share: 0.0001}, 1, 10, true},
+		{"no limit", plan.Limit{Count: plan.Unbounded, Share: plan.Unbounded}, 100000, 100000, false},
+		{"nothing may go", plan.Limit{}, 1, 10, true},
+		{"nothing goes", plan.Limit{}, 0, 10, false},
+		{"nobody may go unasked from a small company", plan.Limit{Count: 500, Share: 0.0001}, 1, 10, true},
+		{"a share that is no binary fraction", plan.Limit{Count: 500, Share: 0.29}, 29, 100, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			counts := map[dirsync.ChangeKind]int{dirsync.Delete: tt.n, dirsync.Create: 1 << 20, dirsync.Update: 1 << 20}
-			got := plan.Guard(counts, tt.accounts, plan.Limits{Deletes: tt.limit})
+			got := plan.Guard(counts, tt.accounts, plan.Limits{Deletes: tt.limit, Deactivations: tt.limit})
 			if (len(got) == 1) != tt.held {
 				t.Errorf("got %v, want held %v", got, tt.held)
 			}
