@@ -85,12 +85,14 @@ func verify(key *rsa.PublicKey, alg string, signed, signature []byte) error {
 	return errors.New("algorithm not supported")
 }
 
-// thumbprint tells whether a header names this certificate; one that names none does not contradict.
+// thumbprint tells whether a header names this certificate; one that names none does not contradict. RFC 7515 wants the
+// alphabet of base64 for URLs, but Microsoft's own library spells x5t#S256 in the plain one, so both are taken.
 func thumbprint(header string, sum []byte) bool {
 	if header == "" {
 		return true
 	}
-	got, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(header, "="))
+	plain := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(header, "="))
+	got, err := base64.RawStdEncoding.DecodeString(plain)
 	return err == nil && bytes.Equal(got, sum)
 }
 
