@@ -1,19 +1,11 @@
 package graph
 
 import (
-	"context"
 	"strconv"
 	"strings"
 
 	"dirsync"
 )
-
-// Fields lists the properties of a user that can be mapped, and those that cannot with the reason. It asks nobody. A
-// property that is not listed, such as a directory extension, may be read all the same, if delta queries track it.
-//
-// The names and types are those of the Graph document "user resource type"; what is refused is what it lists as not
-// supported by delta queries.
-func (s *Source) Fields(context.Context) ([]dirsync.Field, error) { return catalogue(), nil }
 
 // Blocked tells whether a person may not sign in: accountEnabled is there and false. A person of whom nothing is said
 // is not blocked.
@@ -25,7 +17,13 @@ func Blocked(attrs dirsync.Attributes) bool {
 // UserName returns the name by which people find a person: the user principal name, or "".
 func UserName(attrs dirsync.Attributes) string { return attrs.Text(principalName) }
 
-func catalogue() []dirsync.Field {
+// Catalogue lists the properties of a user that every tenant has, and those that cannot be mapped with the reason. It
+// asks nobody. A property that is not listed, such as a directory extension, may be read all the same, if delta queries
+// track it; see Source.Fields and AssumeExtensions.
+//
+// The names and types are those of the Graph document "user resource type"; what is refused is what it lists as not
+// supported by delta queries.
+func Catalogue() []dirsync.Field {
 	var fields []dirsync.Field
 	for _, group := range properties() {
 		for name := range strings.FieldsSeq(group.names) {

@@ -23,6 +23,7 @@ type Source struct {
 	selected []string
 	invalid  error
 	sent     atomic.Int64
+	extended extended
 }
 
 var (
@@ -39,7 +40,7 @@ func alwaysSelected() []string {
 // accountEnabled. A property inside another is named by its path, employeeOrgData/division; the whole outer property
 // is read then. Read and LookUp fail with kind Invalid if a property cannot be read at all.
 func (c *Client) Users(properties []string) *Source {
-	s := &Source{client: c, selected: alwaysSelected()}
+	s := &Source{client: c, selected: alwaysSelected(), extended: newExtended()}
 	for _, p := range properties {
 		outer, _, _ := strings.Cut(p, "/")
 		if err := checkProperty(outer); err != nil && s.invalid == nil {
@@ -59,7 +60,7 @@ func checkProperty(name string) error {
 	if !propertyForm.MatchString(name) {
 		return fmt.Errorf("%q is no property of a user: a name has only letters, digits and underscores", name)
 	}
-	for _, f := range catalogue() {
+	for _, f := range Catalogue() {
 		if f.Name == name && f.Refused != "" {
 			return fmt.Errorf("%s cannot be read: %s", name, f.Refused)
 		}
