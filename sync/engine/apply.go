@@ -89,7 +89,8 @@ func (a *applying) batch(ctx context.Context, changes []dirsync.Change, second [
 			standings[i].Link.Doubt = second[i].doubt
 		}
 		outcomes[i] = e.outcome(changes[i], standings[i], ap, now)
-		if first && dirsync.KindOf(ap.Err) == dirsync.Conflict && len(a.again) < maxSecondTries {
+		// Where nothing is new, nothing can get out of the way either.
+		if first && a.t.news > 0 && dirsync.KindOf(ap.Err) == dirsync.Conflict && len(a.again) < maxSecondTries {
 			// From here until it is settled for the second time the change is in doubt, should the process die.
 			a.again = append(a.again, secondTry{changes[i], standings[i].Link.Doubt})
 			outcomes[i].Link.Doubt = changes[i].Kind

@@ -32,6 +32,9 @@ func (e *Engine) plan(ctx context.Context, r *dirsync.Run, t *tally) error {
 					continue
 				}
 				t.planned[d.Change.Kind]++
+				if people[i].Owed.Why != dirsync.WhyConflict {
+					t.news++
+				}
 				if people[i].Gone == dirsync.Present {
 					t.present++
 				}

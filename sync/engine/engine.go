@@ -182,6 +182,8 @@ type tally struct {
 	planned  map[dirsync.ChangeKind]int
 	// present counts the planned changes of people who are at the source.
 	present int
+	// news counts the planned changes that are not just another try of what conflicted before.
+	news int
 	// refused counts people whom the target itself rejected in this run.
 	refused int
 }
