@@ -43,7 +43,7 @@ type sizes struct {
 	flush int
 }
 
-func defaultSizes() sizes { return sizes{table: 1 << 16, flush: 1 << 12} }
+func defaultSizes() sizes { return sizes{table: 1 << 18, flush: 1 << 12} }
 
 const (
 	bucketIndex = "index"
@@ -101,6 +101,25 @@ func (t *table) len() int {
 func (t *table) add(e entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.insert(e)
+}
+
+// addAll adds everything that another table holds, which nobody else uses.
+func (t *table) addAll(other *table) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for hash, seq := range other.one {
+		t.insert(entry{hash, seq})
+	}
+	for hash, list := range other.many {
+		for _, seq := range list {
+			t.insert(entry{hash, seq})
+		}
+	}
+}
+
+// insert is add without the lock.
+func (t *table) insert(e entry) {
 	first, ok := t.one[e.hash]
 	switch {
 	case ok && first == e.seq || slices.Contains(t.many[e.hash], e.seq):
@@ -172,9 +191,7 @@ func (ix *index) merge(c *changes) {
 	for e := range c.removed {
 		ix.table.remove(e)
 	}
-	for _, e := range c.added.sorted() {
-		ix.table.add(e)
-	}
+	ix.table.addAll(c.added)
 	ix.last = max(ix.last, c.last)
 }
 

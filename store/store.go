@@ -231,10 +231,29 @@ func fileError(err error) error {
 func (s *Store) Close() error {
 	s.write.Lock()
 	defer s.write.Unlock()
+	for _, ix := range s.indexes() {
+		// What is not written now is read again when the store is opened, which takes longer for whoever waits then.
+		if ix.table.len() >= s.sizes.table/16 && !s.opts.ReadOnly && s.broken == nil {
+			_ = s.flush(ix)
+		}
+	}
 	if err := s.db.Close(); err != nil {
 		return named("close store "+s.path, fileError(err))
 	}
 	return nil
+}
+
+func (s *Store) indexes() []*index {
+	s.state.Lock()
+	defer s.state.Unlock()
+	var out []*index
+	for _, y := range s.syncs {
+		out = append(out, y.ids)
+	}
+	if s.directory != nil {
+		out = append(out, s.directory.keys)
+	}
+	return out
 }
 
 // Path returns the path under which the store was opened.
