@@ -30,8 +30,13 @@ type cursor struct {
 	// Select and IDs are the options of the initial request; nil is none, which for Select differs from empty.
 	Select []string `json:"l"`
 	IDs    []string `json:"i,omitempty"`
-	// List marks the page token of a plain list; Pos is then an object.
-	List bool `json:"u,omitempty"`
+	// Groups says that the token is of groups and not of users.
+	Groups bool `json:"g,omitempty"`
+	// List marks the page token of a plain list: Pos is then an object, Of the list's path, and Advanced says that the
+	// list comes from the index, which must be accepted on every page.
+	List     bool   `json:"u,omitempty"`
+	Of       string `json:"of,omitempty"`
+	Advanced bool   `json:"v,omitempty"`
 	// Issued is when the token was made, in Unix milliseconds.
 	Issued int64 `json:"t"`
 }

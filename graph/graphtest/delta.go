@@ -19,13 +19,10 @@ const (
 )
 
 // delta answers one page of a round, or begins one.
-func (q *request) delta() answer {
+func (q *request) delta(d *directory) answer {
 	opt, err := parseOptions(q.query)
 	if err != nil {
 		return q.refuse(err)
-	}
-	if opt.expand != "" {
-		opt.others = append(opt.others, "$expand")
 	}
 	if len(opt.others) > 0 {
 		return q.refuse(badQuery("Request_UnsupportedQuery", "The query option '%s' is not supported by delta queries.", opt.others[0]))
@@ -34,70 +31,76 @@ func (q *request) delta() answer {
 		return q.refuse(badQuery("BadRequest", "A request can carry $skiptoken or $deltatoken, but not both."))
 	}
 	follows := opt.skip != "" || opt.hasDelta && opt.delta != "" && !strings.EqualFold(opt.delta, "latest")
-	if follows && (opt.fields != nil || opt.ids != nil) {
+	if follows && (opt.fields != nil || opt.hasFilter) {
 		return q.refuse(badQuery("BadRequest", "Query options are part of the token and cannot be given beside it."))
 	}
-	if err := q.t.people.checkSelect(opt.fields, true); err != nil {
+	if err := d.checkSelect(opt.fields, true); err != nil {
 		return q.refuse(err)
+	}
+	var ids []string
+	if opt.hasFilter {
+		if ids, err = parseIDs(opt.filter); err != nil {
+			return q.refuse(err)
+		}
 	}
 	var c cursor
 	switch {
 	case opt.skip != "":
-		if c, err = decodeCursor(q.t.identity().ID, opt.skip); err != nil || c.Page == 0 || c.List {
+		if c, err = decodeCursor(q.t.identity().ID, opt.skip); err != nil || c.Page == 0 || c.List || c.Groups != (d.members != nil) {
 			return q.refuse(badQuery("BadRequest", "The $skiptoken is badly formed."))
 		}
-		if q.pageExpired(c) {
+		if q.pageExpired(d, c) {
 			return q.fail(http.StatusBadRequest, "Directory_ExpiredPageToken", "The specified page token value has expired and can no longer be included in your request.")
 		}
 	case follows:
-		if c, err = decodeCursor(q.t.identity().ID, opt.delta); err != nil || c.Page != 0 || c.List {
+		if c, err = decodeCursor(q.t.identity().ID, opt.delta); err != nil || c.Page != 0 || c.List || c.Groups != (d.members != nil) {
 			return q.refuse(badQuery("BadRequest", "The $deltatoken is badly formed."))
 		}
-		if q.deltaExpired(c) {
-			return q.reject(c)
+		if q.deltaExpired(d, c) {
+			return q.reject(d, c)
 		}
-		c = q.begin(cursor{Since: c.Since, Select: c.Select, IDs: c.IDs})
+		c = q.begin(d, cursor{Since: c.Since, Select: c.Select, IDs: c.IDs})
 	default:
-		c = q.begin(cursor{First: true, Select: opt.fields, IDs: opt.ids})
+		c = q.begin(d, cursor{First: true, Select: opt.fields, IDs: ids})
 		if opt.delta != "" { // "latest": only the link
 			c.Pos, c.Strangers = ^uint32(0), 0
 		}
 	}
-	return q.page(c)
+	return q.page(d, c)
 }
 
 // begin fixes the bounds of a round.
-func (q *request) begin(c cursor) cursor {
+func (q *request) begin(d *directory, c cursor) cursor {
 	f := &q.t.Faults
-	q.t.round++
-	c.Page = 1
-	c.End = max(q.t.visible(q.now), c.Since)
+	d.round++
+	c.Page, c.Groups = 1, d.members != nil
+	c.End = max(q.t.visible(d, q.now), c.Since)
 	if c.First {
 		c.Strangers = uint32(max(f.Strangers, 0))
 	} else {
 		c.Since -= min(c.Since, uint32(max(f.Replay, 0)))
 	}
 	if f.Shuffle {
-		c.Order = mix(f.Seed^q.t.round) | 1
+		c.Order = mix(f.Seed^d.round) | 1
 	}
 	return c
 }
 
 // visible is the position of the log up to which changes can be seen by now.
-func (t *Tenant) visible(now time.Time) uint32 {
-	log, f := t.people.log, &t.Faults
+func (t *Tenant) visible(d *directory, now time.Time) uint32 {
+	log, f := d.log, &t.Faults
 	n := len(log)
 	if f.Lag > 0 {
 		limit := now.Add(-f.Lag).UnixNano()
 		n = sort.Search(n, func(i int) bool { return log[i].at > limit })
 	}
 	if f.LagRounds > 0 {
-		n = sort.Search(n, func(i int) bool { return log[i].round+uint64(f.LagRounds) >= t.round })
+		n = sort.Search(n, func(i int) bool { return log[i].round+uint64(f.LagRounds) >= d.round })
 	}
 	return uint32(n)
 }
 
-func (q *request) pageExpired(c cursor) bool {
+func (q *request) pageExpired(d *directory, c cursor) bool {
 	f := &q.t.Faults
 	if f.ExpirePage > 0 && c.Page == f.ExpirePage && (f.ExpirePageTimes == 0 || q.t.expired < f.ExpirePageTimes) {
 		q.t.expired++
@@ -107,17 +110,17 @@ func (q *request) pageExpired(c cursor) bool {
 	if life == 0 {
 		life = pageLife
 	}
-	return q.older(c, life) || int64(c.End) > int64(len(q.t.people.log))
+	return q.older(c, life) || int64(c.End) > int64(len(d.log))
 }
 
-func (q *request) deltaExpired(c cursor) bool {
+func (q *request) deltaExpired(d *directory, c cursor) bool {
 	f := &q.t.Faults
 	life := f.DeltaLife
 	if life == 0 {
 		life = deltaLife
 	}
 	// A token from beyond the log was made by an earlier life of this tenant, which nobody remembers.
-	return f.RejectDelta || q.older(c, life) || int64(c.Since) > int64(len(q.t.people.log))
+	return f.RejectDelta || q.older(c, life) || int64(c.Since) > int64(len(d.log))
 }
 
 func (q *request) older(c cursor, life time.Duration) bool {
@@ -125,9 +128,9 @@ func (q *request) older(c cursor, life time.Duration) bool {
 }
 
 // reject refuses an expired delta token in the shape that is set.
-func (q *request) reject(c cursor) answer {
+func (q *request) reject(d *directory, c cursor) answer {
 	const gone = "The sync state generation is not found. The delta token is expired and data must be synchronized again."
-	initial := q.base() + "/v1.0/users/delta?"
+	initial := q.base() + "/v1.0/" + d.set() + "/delta?"
 	switch q.t.Faults.Rejection {
 	case Gone:
 		a := q.fail(http.StatusGone, "syncStateNotFound", gone)
@@ -154,11 +157,11 @@ func (q *request) reject(c cursor) answer {
 }
 
 // page writes the page at which c stands.
-func (q *request) page(c cursor) answer {
-	d, f := &q.t.people, &q.t.Faults
+func (q *request) page(d *directory, c cursor) answer {
+	f := &q.t.Faults
 	prefer := parsePrefer(q.r.Header.Values("Prefer"))
 	sel := d.choose(c.Select, true)
-	r := row{sel: &sel, since: c.Since, first: c.First, view: max(q.t.visible(q.now), c.End),
+	r := row{sel: &sel, since: c.Since, first: c.First, view: max(q.t.visible(d, q.now), c.End),
 		minimal: prefer.minimal, limited: f.Limited, extras: f.Extras, types: q.t.extensionTypes()}
 	w := walk{d: d, c: c, rows: r, repeat: f.Repeat, older: f.OlderFirst, size: q.pageSize(prefer, c)}
 	w.candidates()
@@ -225,7 +228,7 @@ func (q *request) appendLink(b []byte, from cursor, w *walk) ([]byte, error) {
 		}
 	case w.done():
 		name, param = `"@odata.deltaLink":"`, "$deltatoken="
-		to = cursor{Since: from.End, Select: from.Select, IDs: from.IDs, Issued: q.now.UnixMilli()}
+		to = cursor{Groups: from.Groups, Since: from.End, Select: from.Select, IDs: from.IDs, Issued: q.now.UnixMilli()}
 	default:
 		to.Page++
 		to.Issued = q.now.UnixMilli()
@@ -235,6 +238,6 @@ func (q *request) appendLink(b []byte, from cursor, w *walk) ([]byte, error) {
 		return nil, err
 	}
 	b = append(append(b, name...), or(f.ForeignLinks, q.base())...)
-	b = append(append(b, `/v1.0/users/delta?`...), param...)
+	b = append(append(append(append(b, `/v1.0/`...), w.d.set()...), `/delta?`...), param...)
 	return append(append(b, token...), '"'), nil
 }

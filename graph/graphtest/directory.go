@@ -17,6 +17,9 @@ type directory struct {
 	log     []entry
 	bin     []binned // in order of deletion; who was restored since is skipped
 	made    uint64   // how many ids were made up
+	round   uint64   // delta rounds begun
+	// members are who belongs to whom in the directory of groups, and nil in that of users.
+	members *memberships
 }
 
 // binned is an object and the moment at which it was soft-deleted, in Unix nanoseconds.
@@ -87,25 +90,25 @@ func (d *directory) number(name string) int {
 }
 
 // record adds an entry to the log and links it to its object.
-func (d *directory) record(at time.Time, round uint64, i uint32, kind entryKind, old []oldValue) {
+func (d *directory) record(at time.Time, i uint32, kind entryKind, old []oldValue) {
 	o := &d.objects[i]
 	when := at.UnixNano()
 	if n := len(d.log); n > 0 {
 		when = max(when, d.log[n-1].at) // a clock that is set back must not disorder the log
 	}
-	d.log = append(d.log, entry{at: when, round: round, object: i, prev: o.last, kind: kind, old: old})
+	d.log = append(d.log, entry{at: when, round: d.round, object: i, prev: o.last, kind: kind, old: old})
 	o.last = uint32(len(d.log))
 }
 
 // create adds a present object; its id must be new.
-func (d *directory) create(at time.Time, round uint64, id string, attrs []byte) {
+func (d *directory) create(at time.Time, id string, attrs []byte) {
 	if d.byID == nil {
 		d.byID = make(map[string]uint32)
 	}
 	i := uint32(len(d.objects))
 	d.objects = append(d.objects, object{id: id, attrs: attrs, state: present})
 	d.byID[id] = i
-	d.record(at, round, i, created, nil)
+	d.record(at, i, created, nil)
 	d.objects[i].created = d.objects[i].last
 }
 
@@ -118,8 +121,8 @@ func (d *directory) find(id string) (*object, uint32) {
 	return &d.objects[i], i
 }
 
-// set changes properties of an object and logs those that really changed.
-func (d *directory) set(at time.Time, round uint64, i uint32, values []oldValue) {
+// assign changes properties of an object and logs those that really changed.
+func (d *directory) assign(at time.Time, i uint32, values []oldValue) {
 	o := &d.objects[i]
 	var old []oldValue
 	attrs := o.attrs
@@ -135,7 +138,7 @@ func (d *directory) set(at time.Time, round uint64, i uint32, values []oldValue)
 		return
 	}
 	o.attrs = attrs
-	d.record(at, round, i, changed, old)
+	d.record(at, i, changed, old)
 }
 
 // at shows an object as it was when the log had length seq.

@@ -30,6 +30,9 @@ type Faults struct {
 	// Lag hides each change until the clock has gone on by this much, and LagRounds until so many rounds have begun.
 	Lag       time.Duration
 	LagRounds int
+	// IndexLag hides each change from advanced queries until the clock has gone on by this much: they show objects as
+	// they were before, or not at all.
+	IndexLag time.Duration
 
 	// TokenPadding makes delta and page tokens longer by so many bytes.
 	TokenPadding int

@@ -29,7 +29,7 @@ func (t *Tenant) Generate(n int, seed uint64) {
 	for i := range n {
 		id := g.id(i)
 		if _, ok := d.byID[id]; !ok {
-			d.create(now, t.round, id, g.person(i))
+			d.create(now, id, g.person(i))
 		}
 	}
 }

@@ -135,7 +135,7 @@ func kindOf(path []string) Kind {
 	switch n := len(path); {
 	case n == 2 && path[1] == "organization":
 		return Organization
-	case n == 2 && path[1] == "users":
+	case n == 2 && path[1] == "users", n == 3 && path[1] == "users" && path[2] == countSegment:
 		return List
 	case n == 3 && path[1] == "users" && isDelta(path[2]):
 		return Delta
@@ -180,11 +180,11 @@ func (q *request) serve() answer {
 	}
 	switch q.kind {
 	case Delta:
-		return q.permitted(userRoles, q.delta)
+		return q.permitted(userRoles, func() answer { return q.delta(&q.t.people) })
 	case Organization:
 		return q.permitted(organizationRoles, q.organization)
 	case List:
-		return q.permitted(userRoles, q.list)
+		return q.permitted(userRoles, func() answer { return q.list(&q.t.people) })
 	case Get:
 		return q.permitted(userRoles, q.get)
 	case Deleted:

@@ -59,7 +59,7 @@ func (t *Tenant) add(u User) (string, error) {
 			attrs = appendPacked(attrs, v.prop, v.raw)
 		}
 	}
-	t.people.create(now, t.round, id, attrs)
+	t.people.create(now, id, attrs)
 	return id, nil
 }
 
@@ -111,7 +111,7 @@ func (t *Tenant) Update(id string, props map[string]any) {
 	if err != nil {
 		panic("graphtest: Update: " + err.Error())
 	}
-	t.people.set(t.now(), t.round, i, values)
+	t.people.assign(t.now(), i, values)
 }
 
 // must returns the index of an object in one of the given states and panics when it is in another.
@@ -134,7 +134,7 @@ func (t *Tenant) delete(i uint32) {
 	now := t.now()
 	o := &t.people.objects[i]
 	o.state, o.deleted = softDeleted, now.UnixNano()
-	t.people.record(now, t.round, i, deleted, nil)
+	t.people.record(now, i, deleted, nil)
 	t.people.bin = append(t.people.bin, binned{i, o.deleted})
 }
 
@@ -148,7 +148,7 @@ func (t *Tenant) Purge(id string) {
 		t.delete(i)
 	}
 	o.state = hardDeleted
-	t.people.record(t.now(), t.round, i, purged, nil)
+	t.people.record(t.now(), i, purged, nil)
 }
 
 // Restore brings a soft-deleted user back as they were. It panics on a user who is not soft-deleted.
@@ -158,7 +158,7 @@ func (t *Tenant) Restore(id string) {
 	t.sweep()
 	i := t.must("Restore", id, softDeleted)
 	t.people.objects[i].state = present
-	t.people.record(t.now(), t.round, i, restored, nil)
+	t.people.record(t.now(), i, restored, nil)
 }
 
 // retention is how long a soft-deleted user can be restored.
@@ -177,7 +177,7 @@ func (t *Tenant) sweep() {
 		// Whoever was restored meanwhile, and perhaps deleted again, is none of this entry's business.
 		if o := &t.people.objects[b.object]; o.state == softDeleted && o.deleted == b.at {
 			o.state = hardDeleted
-			t.people.record(now, t.round, b.object, purged, nil)
+			t.people.record(now, b.object, purged, nil)
 		}
 	}
 }
@@ -200,7 +200,7 @@ func (t *Tenant) SetManager(id, managerID string) {
 		// The id of the former manager is kept, because the tombstone of the link names it.
 		raw = append([]byte{'-'}, before...)
 	}
-	t.people.set(t.now(), t.round, i, []oldValue{{prop, raw}})
+	t.people.assign(t.now(), i, []oldValue{{prop, raw}})
 }
 
 // managerProperty is the name under which an object keeps the id of its manager: bare, or after a minus the id of the

@@ -71,20 +71,25 @@ type selection struct {
 	// want tells by a property's number whether it is asked for. Numbers made later are not.
 	want    []bool
 	manager bool
+	// members says that links to a group's members are asked for, and set is what @odata.context calls such objects.
+	members bool
+	set     string
 	// expand is what to show of the manager in plain reads; nil is not to.
 	expand *selection
 }
 
 // choose makes a selection; nil names are the defaults. In delta rounds the manager is among the defaults.
 func (d *directory) choose(names []string, delta bool) selection {
-	s := selection{names: names, def: names == nil, want: make([]bool, len(d.names))}
+	s := selection{set: d.set(), names: names, def: names == nil, want: make([]bool, len(d.names))}
 	if s.def {
-		s.names, s.manager = defaultProperties(), delta
+		s.names, s.manager, s.members = d.defaults(), delta && d.members == nil, delta && d.members != nil
 	}
 	for _, name := range s.names {
 		switch n, ok := d.numbers[name]; {
-		case name == managerProperty:
+		case name == managerProperty && d.members == nil:
 			s.manager = true
+		case name == membersProperty && d.members != nil:
+			s.members = true
 		case ok:
 			s.want[n] = true
 		}
@@ -94,7 +99,7 @@ func (d *directory) choose(names []string, delta bool) selection {
 
 // wants tells whether a property is asked for.
 func (s *selection) wants(d *directory, prop int) bool {
-	if d.names[prop] == managerProperty {
+	if d.names[prop] == managerProperty && d.members == nil {
 		return s.manager
 	}
 	return prop < len(s.want) && s.want[prop]
@@ -103,7 +108,7 @@ func (s *selection) wants(d *directory, prop int) bool {
 // context is the fragment of @odata.context that names what was selected.
 func (s *selection) context() string {
 	if s.def {
-		return "users"
+		return s.set
 	}
-	return "users(" + strings.Join(append(slices.Clone(s.names), "id"), ",") + ")"
+	return s.set + "(" + strings.Join(append(slices.Clone(s.names), "id"), ",") + ")"
 }

@@ -10,12 +10,13 @@ import (
 	"strings"
 )
 
-// options are the query options of a request for users.
+// options are the query options of a request to Graph.
 type options struct {
 	// fields is nil when nothing was selected.
 	fields []string
-	// ids are those of a filter "id eq '...' or id eq '...'"; nil is no filter.
-	ids []string
+	// filter, search and orderby are what these options say, as it is; count is whether $count is true.
+	filter, search, orderby string
+	hasFilter, count        bool
 	// top is zero when it was not given.
 	top int
 	// skip and delta are the tokens, and hasDelta tells an empty delta token from none.
@@ -23,7 +24,7 @@ type options struct {
 	hasDelta    bool
 	// expand is what $expand says, as it is.
 	expand string
-	// others are the options that no request here supports, in order of their names.
+	// others are all options beside these that delta queries know, in order of their names.
 	others []string
 }
 
@@ -55,7 +56,7 @@ func parseOptions(query url.Values) (options, error) {
 		case "$select":
 			o.fields, err = parseSelect(v)
 		case "$filter":
-			o.ids, err = parseFilter(v)
+			o.filter, o.hasFilter = v, true
 		case "$top":
 			if o.top, err = strconv.Atoi(v); err != nil || o.top < 1 {
 				err = badQuery("BadRequest", "Invalid value '%s' for $top query option found. The $top query option requires a positive integer value.", v)
@@ -69,7 +70,14 @@ func parseOptions(query url.Values) (options, error) {
 			o.delta, o.hasDelta = v, true
 		case "$expand":
 			o.expand = v
-		default:
+		case "$search":
+			o.search = v
+		case "$orderby":
+			o.orderby = v
+		case "$count":
+			o.count = strings.EqualFold(v, "true")
+		}
+		if !slices.Contains([]string{"$select", "$filter", "$top", "$skiptoken", "$deltatoken"}, lower) {
 			o.others = append(o.others, lower)
 		}
 		if err != nil {
@@ -98,8 +106,8 @@ func parseSelect(v string) ([]string, error) {
 // maxFilterIDs is how many objects the filter of a delta query can name (Graph reference, user: delta).
 const maxFilterIDs = 50
 
-// parseFilter reads the only filter that delta queries know.
-func parseFilter(v string) ([]string, error) {
+// parseIDs reads the only filter that delta queries know.
+func parseIDs(v string) ([]string, error) {
 	unsupported := badQuery("Request_UnsupportedQuery", "Unsupported or invalid query filter clause specified for the resource: only 'id eq' joined by 'or' is supported.")
 	var ids []string
 	rest := v
@@ -129,16 +137,16 @@ func parseFilter(v string) ([]string, error) {
 	return ids, nil
 }
 
-// checkSelect refuses properties that no user has and, for delta queries, those that cannot be tracked.
+// checkSelect refuses properties that no such object has and, for delta queries, those that cannot be tracked.
 func (d *directory) checkSelect(names []string, delta bool) error {
 	var bad []string
 	for _, name := range names {
 		_, used := d.numbers[name]
 		switch {
-		case untrackable(name) && delta:
+		case d.untrackable(name) && delta:
 			bad = append(bad, name)
-		case !used && !untrackable(name) && !known(name):
-			return badQuery("BadRequest", "Parsing OData Select and Expand failed: Could not find a property named '%s' on type 'microsoft.graph.user'.", name)
+		case !used && !d.untrackable(name) && !d.known(name):
+			return badQuery("BadRequest", "Parsing OData Select and Expand failed: Could not find a property named '%s' on type '%s'.", name, d.odataType()[1:])
 		}
 	}
 	if bad != nil {

@@ -3,7 +3,6 @@ package graphtest
 import (
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -38,9 +37,9 @@ func (q *request) organization() answer {
 }
 
 // shown is the object as plain reads see it by now, which lag as delta rounds do.
-func (q *request) shown(o *object) ([]byte, state) {
-	if view := q.t.visible(q.now); o.last > view {
-		return q.t.people.at(o, view)
+func (q *request) shown(d *directory, o *object) ([]byte, state) {
+	if view := q.t.visible(d, q.now); o.last > view {
+		return d.at(o, view)
 	}
 	return o.attrs, o.state
 }
@@ -49,7 +48,7 @@ func (q *request) shown(o *object) ([]byte, state) {
 func (q *request) lookUp(key string) (o *object, attrs []byte, st state) {
 	d := &q.t.people
 	if o, _ := d.find(strings.ToLower(key)); o != nil {
-		attrs, st = q.shown(o)
+		attrs, st = q.shown(d, o)
 		return o, attrs, st
 	}
 	prop, ok := d.numbers["userPrincipalName"]
@@ -59,7 +58,7 @@ func (q *request) lookUp(key string) (o *object, attrs []byte, st state) {
 	want := appendString(nil, key)
 	for i := range d.objects {
 		o := &d.objects[i]
-		if attrs, st := q.shown(o); st == present {
+		if attrs, st := q.shown(d, o); st == present {
 			if upn, _ := get(attrs, prop); strings.EqualFold(string(upn), string(want)) {
 				return o, attrs, st
 			}
@@ -73,26 +72,40 @@ func (q *request) notFound(key string) answer {
 		"Resource '"+key+"' does not exist or one of its queried reference-property objects are not present.")
 }
 
-// plainOptions reads the options of anything that is not a delta query.
-func (q *request) plainOptions() (options, selection, error) {
+// plainOptions reads the options of a look-up.
+func (q *request) plainOptions(d *directory) (options, selection, error) {
 	opt, err := parseOptions(q.query)
 	if err != nil {
 		return opt, selection{}, err
 	}
-	opt.others = slices.DeleteFunc(opt.others, func(name string) bool { return name == "$count" }) // ignored without ConsistencyLevel
-	if len(opt.others) > 0 || opt.ids != nil || opt.hasDelta {
-		return opt, selection{}, badQuery("Request_UnsupportedQuery", "The simulated tenant knows only $select, $expand=manager, $top and $skiptoken here.")
+	if opt.hasFilter || opt.search != "" || opt.orderby != "" {
+		return opt, selection{}, badQuery("Request_UnsupportedQuery", "A single object cannot be filtered, searched or ordered.")
+	}
+	sel, err := q.plainSelection(d, &opt)
+	return opt, sel, err
+}
+
+// plainSelection reads what any plain read is to show, and refuses the options that none knows. $count is ignored
+// where the request does not ask for an advanced query.
+func (q *request) plainSelection(d *directory, opt *options) (selection, error) {
+	known := []string{"$count", "$search", "$orderby"}
+	if d.members == nil {
+		known = append(known, "$expand")
+	}
+	opt.others = slices.DeleteFunc(opt.others, func(name string) bool { return slices.Contains(known, name) })
+	if len(opt.others) > 0 || opt.hasDelta {
+		return selection{}, badQuery("Request_UnsupportedQuery", "The simulated tenant knows only $select, $top, $skiptoken, $filter, $search, $orderby, $count and, of users, $expand=manager here.")
 	}
 	expand, err := q.parseExpand(opt.expand)
 	if err != nil {
-		return opt, selection{}, err
+		return selection{}, err
 	}
-	if err := q.t.people.checkSelect(opt.fields, false); err != nil {
-		return opt, selection{}, err
+	if err := d.checkSelect(opt.fields, false); err != nil {
+		return selection{}, err
 	}
-	sel := q.t.people.choose(opt.fields, false)
+	sel := d.choose(opt.fields, false)
 	sel.expand = expand
-	return opt, sel, nil
+	return sel, nil
 }
 
 // parseExpand reads the one $expand that is known here, manager, with or without a selection of its own.
@@ -137,7 +150,7 @@ func (q *request) manager(attrs []byte) (*object, []byte) {
 
 // get answers a look-up of one user, or of their manager.
 func (q *request) get() answer {
-	_, sel, err := q.plainOptions()
+	_, sel, err := q.plainOptions(&q.t.people)
 	if err != nil {
 		return q.refuse(err)
 	}
@@ -161,22 +174,21 @@ func (q *request) get() answer {
 	if len(q.path) == 4 {
 		b = append(b, `"@odata.type":"#microsoft.graph.user",`...)
 	}
-	return answer{status: http.StatusOK, body: append(q.appendPlain(b, o, attrs, &sel), '}')}
+	return answer{status: http.StatusOK, body: append(q.appendPlain(b, &q.t.people, o, attrs, &sel), '}')}
 }
 
-// appendPlain writes the members of a user as a plain GET shows them: whatever was asked for and is not set is null, or
+// appendPlain writes the properties of an object as a plain GET shows them: whatever was asked for and is not set is null, or
 // an empty list where the property is one.
-func (q *request) appendPlain(b []byte, o *object, attrs []byte, sel *selection) []byte {
-	d := &q.t.people
+func (q *request) appendPlain(b []byte, d *directory, o *object, attrs []byte, sel *selection) []byte {
 	if q.t.Faults.Extras {
 		b = append(b, `"previewOnly":{"list":[1,null]},`...)
 	}
 	if q.t.Faults.Limited {
-		limited := appendLimited(nil, o.id, sel)
+		limited := appendLimited(nil, d.odataType(), o.id, sel)
 		return append(b, limited[1:len(limited)-1]...)
 	}
 	for _, name := range sel.names {
-		if name == managerProperty {
+		if name == managerProperty || d.members != nil && (name == membersProperty || name == "owners") {
 			continue // a relation: it takes $expand, and selecting it alone shows nothing
 		}
 		b = append(appendString(b, name), ':')
@@ -187,9 +199,9 @@ func (q *request) appendPlain(b []byte, o *object, attrs []byte, sel *selection)
 		switch {
 		case name == "deletedDateTime" && o.state == softDeleted:
 			b = append(append(append(b, '"'), time.Unix(0, o.deleted).UTC().Format(time.RFC3339)...), '"')
-		case raw != nil && (!isCollection(name) || !isNull(raw)):
+		case raw != nil && (!d.isCollection(name) || !isNull(raw)):
 			b = append(b, raw...)
-		case isCollection(name):
+		case d.isCollection(name):
 			b = append(b, `[]`...)
 		default:
 			b = append(b, `null`...)
@@ -198,7 +210,7 @@ func (q *request) appendPlain(b []byte, o *object, attrs []byte, sel *selection)
 	}
 	if sel.expand != nil {
 		if boss, of := q.manager(attrs); boss != nil {
-			b = q.appendPlain(append(b, `"manager":{"@odata.type":"#microsoft.graph.user",`...), boss, of, sel.expand)
+			b = q.appendPlain(append(b, `"manager":{"@odata.type":"#microsoft.graph.user",`...), &q.t.people, boss, of, sel.expand)
 			b = append(b, `},`...)
 		}
 	}
@@ -206,97 +218,33 @@ func (q *request) appendPlain(b []byte, o *object, attrs []byte, sel *selection)
 	return append(b, '"')
 }
 
-const (
-	defaultTop = 100 // Graph's page size for lists, and the most that $top can ask for
-	maxTop     = 999
-)
-
-// list answers one page of GET /users.
-func (q *request) list() answer {
-	return q.listOf(present, "users", "/v1.0/users")
-}
-
 // deleted answers for the bin: its list of users, or one of them.
 func (q *request) deleted() answer {
+	d := &q.t.people
 	key := q.path[3]
 	if strings.EqualFold(key, "microsoft.graph.user") || strings.EqualFold(key, "graph.user") {
-		return q.listOf(softDeleted, "users", "/v1.0/directory/deletedItems/"+key)
+		l, err := q.listing(d, "users", "/v1.0/directory/deletedItems/"+key)
+		if err != nil {
+			return q.refuse(err)
+		}
+		return q.listOf(d, l, softDeleted)
 	}
-	opt, sel, err := q.plainOptions()
+	opt, sel, err := q.plainOptions(d)
 	if err != nil {
 		return q.refuse(err)
 	}
 	if opt.fields == nil {
 		sel.names = append(sel.names, "deletedDateTime")
 	}
-	o, _ := q.t.people.find(strings.ToLower(key))
+	o, _ := d.find(strings.ToLower(key))
 	if o == nil {
 		return q.notFound(key)
 	}
-	attrs, st := q.shown(o)
+	attrs, st := q.shown(d, o)
 	if st != softDeleted {
 		return q.notFound(key)
 	}
 	b := append([]byte(`{"@odata.context":"`), q.base()...)
-	b = append(b, `/v1.0/$metadata#directoryObjects/$entity","@odata.type":"#microsoft.graph.user",`...)
-	return answer{status: http.StatusOK, body: append(q.appendPlain(b, o, attrs, &sel), '}')}
-}
-
-// listOf answers one page of the users in a state.
-func (q *request) listOf(want state, set, path string) answer {
-	opt, sel, err := q.plainOptions()
-	if err != nil {
-		return q.refuse(err)
-	}
-	if opt.top > maxTop {
-		return q.refuse(badQuery("Request_UnsupportedQuery", "Invalid page size specified: '%d'. Must be between 1 and 999 inclusive.", opt.top))
-	}
-	c := cursor{List: true}
-	if opt.skip != "" {
-		if c, err = decodeCursor(q.t.identity().ID, opt.skip); err != nil || !c.List {
-			return q.refuse(badQuery("BadRequest", "The $skiptoken is badly formed."))
-		}
-		if q.pageExpired(c) {
-			return q.fail(http.StatusBadRequest, "Directory_ExpiredPageToken", "The specified page token value has expired and can no longer be included in your request.")
-		}
-	}
-	size := opt.top
-	if size == 0 {
-		size = defaultTop
-	}
-	if f := q.t.Faults.PageSize; f > 0 {
-		size = min(size, f)
-	}
-	b := append([]byte(`{"@odata.context":"`), q.base()...)
-	b = append(append(append(b, `/v1.0/$metadata#`...), strings.Replace(sel.context(), "users", set, 1)...), `","value":[`...)
-	rows, d := 0, &q.t.people
-	for ; int(c.Pos) < len(d.objects) && rows < size; c.Pos++ {
-		o := &d.objects[c.Pos]
-		if attrs, st := q.shown(o); st == want {
-			if rows++; rows > 1 {
-				b = append(b, ',')
-			}
-			b = append(q.appendPlain(append(b, '{'), o, attrs, &sel), '}')
-		}
-	}
-	b = append(b, ']')
-	if int(c.Pos) < len(d.objects) {
-		c.Issued = q.now.UnixMilli()
-		token, err := encodeCursor(q.t.identity().ID, c, q.t.Faults.TokenPadding)
-		if err != nil {
-			return q.fail(http.StatusInternalServerError, "generalException", err.Error())
-		}
-		link := or(q.t.Faults.ForeignLinks, q.base()) + path + "?"
-		if opt.expand != "" {
-			link += "$expand=" + url.QueryEscape(opt.expand) + "&"
-		}
-		if opt.fields != nil {
-			link += "$select=" + url.QueryEscape(strings.Join(append(slices.Clone(opt.fields), "id"), ",")) + "&"
-		}
-		if opt.top > 0 {
-			link += "$top=" + itoa(opt.top) + "&"
-		}
-		b = appendString(append(b, `,"@odata.nextLink":`...), link+"$skiptoken="+token)
-	}
-	return answer{status: http.StatusOK, body: append(b, '}')}
+	b = append(append(append(b, `/v1.0/$metadata#directoryObjects/$entity","@odata.type":"`...), d.odataType()...), `",`...)
+	return answer{status: http.StatusOK, body: append(q.appendPlain(b, d, o, attrs, &sel), '}')}
 }

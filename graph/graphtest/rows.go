@@ -28,13 +28,13 @@ func (d *directory) appendObject(b []byte, o *object, r *row) ([]byte, bool) {
 	case st == absent, st != present && r.first:
 		return b, false
 	case st != present:
-		return appendTombstone(b, o.id, st == hardDeleted, r.extras), true
+		return d.appendTombstone(b, o.id, st == hardDeleted, r.extras), true
 	case r.limited:
-		return appendLimited(b, o.id, r.sel), true
+		return appendLimited(b, d.odataType(), o.id, r.sel), true
 	}
 	b = append(b, '{')
 	if r.extras {
-		b = append(b, `"@odata.type":"#microsoft.graph.user","@odata.etag":"W/\"JzEtVXNlcjsn\"",`...)
+		b = append(append(append(b, `"@odata.type":"`...), d.odataType()...), `","@odata.etag":"W/\"JzEtVXNlcjsn\"",`...)
 	}
 	var only []int // the properties to send in minimal mode, nil for all
 	if r.minimal && !r.first {
@@ -59,11 +59,11 @@ func (d *directory) appendObject(b []byte, o *object, r *row) ([]byte, bool) {
 	return append(b, `"}`...), true
 }
 
-func appendTombstone(b []byte, id string, hard, extras bool) []byte {
+func (d *directory) appendTombstone(b []byte, id string, hard, extras bool) []byte {
 	b = append(b, `{"id":"`...)
 	b = append(b, id...)
 	if extras {
-		b = append(b, `","@odata.type":"#microsoft.graph.user`...)
+		b = append(append(b, `","@odata.type":"`...), d.odataType()...)
 	}
 	if hard {
 		return append(b, `","@removed":{"reason":"deleted"}}`...)
@@ -73,8 +73,8 @@ func appendTombstone(b []byte, id string, hard, extras bool) []byte {
 
 // appendLimited writes an object as Graph shows it to an application that may not read it: the type and the id, and
 // null for whatever else was asked for.
-func appendLimited(b []byte, id string, sel *selection) []byte {
-	b = append(b, `{"@odata.type":"#microsoft.graph.user","id":"`...)
+func appendLimited(b []byte, kind, id string, sel *selection) []byte {
+	b = append(append(append(b, `{"@odata.type":"`...), kind...), `","id":"`...)
 	b = append(append(b, id...), '"')
 	for _, name := range sel.names {
 		if name != managerProperty {

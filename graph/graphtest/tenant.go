@@ -53,7 +53,7 @@ type Tenant struct {
 	people   directory
 	requests Requests
 	rules    []ruleCount // of Faults.Rules
-	round    uint64      // delta rounds begun
+	groups   directory   // see teams
 	expired  int         // page tokens refused because of Faults.ExpirePage
 	// buffers are the bodies of pages that were sent, to be filled again: making new ones costs more than filling them.
 	buffers sync.Pool

@@ -77,7 +77,7 @@ func (w *walk) fill(b []byte) []byte {
 		switch {
 		case !ok:
 		case stranger:
-			add(appendTombstone(b, guid("stranger", strconv.Itoa(int(i))), i%2 == 0, w.rows.extras), true)
+			add(w.d.appendTombstone(b, guid("stranger", strconv.Itoa(int(i))), i%2 == 0, w.rows.extras), true)
 		case w.repeat > 0 && int(w.c.Pos+1)%w.repeat == 0:
 			r := w.rows
 			if w.older {

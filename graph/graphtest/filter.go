@@ -1,0 +1,317 @@
+package graphtest
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+)
+
+// condition decides whether an object is in a filtered list.
+type condition func(o *object, attrs []byte) bool
+
+// filterParser reads the $filter of a list: clauses joined by and, or and not, with parentheses. It knows the clauses
+// that this package simulates and refuses all others, some of which the service knows.
+type filterParser struct {
+	d        *directory
+	words    []string
+	depth    int
+	advanced bool // some clause needs an advanced query
+}
+
+// maxFilterDepth is how deeply parentheses and negations can be nested.
+const maxFilterDepth = 20
+
+// parseListFilter returns what a filter asks for and whether only an advanced query can answer it.
+func (d *directory) parseListFilter(v string) (match condition, advanced bool, err error) {
+	words, ok := filterWords(v)
+	if !ok {
+		return nil, false, invalidFilter()
+	}
+	p := &filterParser{d: d, words: words}
+	if match, err = p.either(); err == nil && len(p.words) > 0 {
+		err = invalidFilter()
+	}
+	return match, p.advanced, err
+}
+
+func invalidFilter() error {
+	return badQuery("BadRequest", "Invalid filter clause.")
+}
+
+func unsupportedFilter(name string) error {
+	return badQuery("Request_UnsupportedQuery", "Unsupported or invalid query filter clause specified for property '%s' of resource.", name)
+}
+
+// filterWords splits a filter into words, literals in quotes, and signs. A quote inside quotes is doubled.
+func filterWords(v string) ([]string, bool) {
+	var words []string
+	for v = strings.TrimLeft(v, " \t"); v != ""; v = strings.TrimLeft(v, " \t") {
+		n := 1
+		switch v[0] {
+		case '(', ')', ',':
+		case '\'':
+			for ; n < len(v); n++ {
+				if v[n] != '\'' {
+					continue
+				}
+				if n+1 == len(v) || v[n+1] != '\'' {
+					break
+				}
+				n++
+			}
+			if n >= len(v) {
+				return nil, false
+			}
+			n++
+		default:
+			if n = strings.IndexAny(v, " \t(),'"); n < 0 {
+				n = len(v)
+			}
+		}
+		words, v = append(words, v[:n]), v[n:]
+	}
+	return words, true
+}
+
+// next takes a word; at the end of the filter it is empty.
+func (p *filterParser) next() string {
+	if len(p.words) == 0 {
+		return ""
+	}
+	w := p.words[0]
+	p.words = p.words[1:]
+	return w
+}
+
+// accept takes the next word if it is this one.
+func (p *filterParser) accept(word string) bool {
+	if len(p.words) == 0 || !strings.EqualFold(p.words[0], word) {
+		return false
+	}
+	p.words = p.words[1:]
+	return true
+}
+
+func (p *filterParser) either() (condition, error) {
+	left, err := p.both()
+	for err == nil && p.accept("or") {
+		var right condition
+		before := left
+		right, err = p.both()
+		left = func(o *object, attrs []byte) bool { return before(o, attrs) || right(o, attrs) }
+	}
+	return left, err
+}
+
+func (p *filterParser) both() (condition, error) {
+	left, err := p.one()
+	for err == nil && p.accept("and") {
+		var right condition
+		before := left
+		right, err = p.one()
+		left = func(o *object, attrs []byte) bool { return before(o, attrs) && right(o, attrs) }
+	}
+	return left, err
+}
+
+func (p *filterParser) one() (condition, error) {
+	if p.depth++; p.depth > maxFilterDepth {
+		return nil, invalidFilter()
+	}
+	defer func() { p.depth-- }()
+	switch {
+	case p.accept("not"):
+		p.advanced = true
+		inner, err := p.one()
+		return func(o *object, attrs []byte) bool { return !inner(o, attrs) }, err
+	case p.accept("("):
+		inner, err := p.either()
+		if err == nil && !p.accept(")") {
+			err = invalidFilter()
+		}
+		return inner, err
+	case p.accept("startswith"):
+		return p.affix(strings.HasPrefix)
+	case p.accept("endswith"):
+		p.advanced = true
+		return p.affix(strings.HasSuffix)
+	case len(p.words) > 1 && p.words[1] == "(":
+		return p.lambda()
+	default:
+		return p.comparison()
+	}
+}
+
+// property takes the name of a property that can be filtered by.
+func (p *filterParser) property() (string, error) {
+	switch name := p.next(); {
+	case name == "id":
+		return name, nil
+	case p.d.known(name) && name != managerProperty && !isExtension(name):
+		return name, nil
+	default:
+		return "", badQuery("BadRequest", "Could not find a property named '%s' on type '%s'.", name, p.d.odataType()[1:])
+	}
+}
+
+// value returns how to read a property of an object; one that was never set is null.
+func (p *filterParser) value(name string) func(o *object, attrs []byte) []byte {
+	n, ok := p.d.numbers[name]
+	return func(o *object, attrs []byte) []byte {
+		switch {
+		case name == "id":
+			return appendString(nil, o.id)
+		case ok:
+			if raw, _ := get(attrs, n); raw != nil {
+				return raw
+			}
+		}
+		return []byte("null")
+	}
+}
+
+// affix reads the arguments of startswith and endswith, which disregard letter case.
+func (p *filterParser) affix(has func(s, part string) bool) (condition, error) {
+	if !p.accept("(") {
+		return nil, invalidFilter()
+	}
+	name, err := p.property()
+	if err != nil {
+		return nil, err
+	}
+	if !p.accept(",") {
+		return nil, invalidFilter()
+	}
+	literal := p.next()
+	if literal == "" || literal[0] != '\'' || !p.accept(")") {
+		return nil, invalidFilter()
+	}
+	if name != "displayName" && name != "userPrincipalName" {
+		p.advanced = true
+	}
+	part, value := strings.ToLower(unquote(literal)), p.value(name)
+	return func(o *object, attrs []byte) bool {
+		s, ok := text(value(o, attrs))
+		return ok && has(strings.ToLower(s), part)
+	}, nil
+}
+
+// lambda reads property/any(x:x eq 'value') for a property that is a list.
+func (p *filterParser) lambda() (condition, error) {
+	name, ok := strings.CutSuffix(p.next(), "/any")
+	if !ok || !p.d.isCollection(name) || !p.accept("(") {
+		return nil, unsupportedFilter(name)
+	}
+	variable, again, ok := strings.Cut(p.next(), ":")
+	if !ok || variable != again || !p.accept("eq") {
+		return nil, unsupportedFilter(name)
+	}
+	literal := p.next()
+	if literal == "" || literal[0] != '\'' || !p.accept(")") {
+		return nil, invalidFilter()
+	}
+	if name != "groupTypes" {
+		p.advanced = true
+	}
+	want, value := unquote(literal), p.value(name)
+	return func(o *object, attrs []byte) bool {
+		var list []string
+		if json.Unmarshal(value(o, attrs), &list) != nil {
+			return false
+		}
+		for _, s := range list {
+			if strings.EqualFold(s, want) {
+				return true
+			}
+		}
+		return false
+	}, nil
+}
+
+// comparison reads property op literal. Equality with a text, true, false or null disregards letter case; greater and
+// less are known for times.
+func (p *filterParser) comparison() (condition, error) {
+	name, err := p.property()
+	if err != nil {
+		return nil, err
+	}
+	op, literal := strings.ToLower(p.next()), p.next()
+	value := p.value(name)
+	switch {
+	case literal == "":
+		return nil, invalidFilter()
+	case op == "eq" || op == "ne":
+		p.advanced = p.advanced || op == "ne" || !plainlyFiltered(name)
+		return equality(op == "eq", literal, value)
+	case op != "ge" && op != "gt" && op != "le" && op != "lt":
+		return nil, invalidFilter()
+	}
+	limit, err := time.Parse(time.RFC3339, literal)
+	if name != "createdDateTime" || err != nil {
+		return nil, unsupportedFilter(name)
+	}
+	p.advanced = true
+	return func(o *object, attrs []byte) bool {
+		raw := value(o, attrs)
+		if len(raw) < 2 || raw[0] != '"' {
+			return false
+		}
+		at, err := time.Parse(time.RFC3339, string(raw[1:len(raw)-1]))
+		if err != nil {
+			return false
+		}
+		switch c := at.Compare(limit); op {
+		case "ge":
+			return c >= 0
+		case "gt":
+			return c > 0
+		case "le":
+			return c <= 0
+		default:
+			return c < 0
+		}
+	}, nil
+}
+
+func equality(equal bool, literal string, value func(*object, []byte) []byte) (condition, error) {
+	if literal[0] == '\'' {
+		want := unquote(literal)
+		return func(o *object, attrs []byte) bool {
+			s, ok := text(value(o, attrs))
+			return (ok && strings.EqualFold(s, want)) == equal
+		}, nil
+	}
+	switch word := strings.ToLower(literal); word {
+	case "true", "false", "null":
+		return func(o *object, attrs []byte) bool { return (string(value(o, attrs)) == word) == equal }, nil
+	}
+	return nil, invalidFilter()
+}
+
+// plainlyFiltered tells the properties whose equality can be asked for without an advanced query, as far as they are
+// simulated (Graph reference, user and group resources).
+func plainlyFiltered(name string) bool {
+	switch name {
+	case "accountEnabled", "department", "displayName", "employeeId", "givenName", "id", "jobTitle", "mail", "mailEnabled",
+		"mailNickname", "securityEnabled", "surname", "uniqueName", "userPrincipalName", "userType":
+		return true
+	}
+	return false
+}
+
+// unquote takes a literal out of its quotes.
+func unquote(literal string) string {
+	return strings.ReplaceAll(literal[1:len(literal)-1], "''", "'")
+}
+
+// text decodes a JSON string; anything else is none.
+func text(raw []byte) (string, bool) {
+	if len(raw) < 2 || raw[0] != '"' {
+		return "", false
+	}
+	var s string
+	if json.Unmarshal(raw, &s) != nil {
+		return "", false
+	}
+	return s, true
+}

@@ -1,0 +1,4 @@
+package graphtest
+
+// memberships are who belongs to which group.
+type memberships struct{}
