@@ -143,7 +143,8 @@ type Journal interface {
 	SaveRun(ctx context.Context, r dirsync.Run) error
 	// Runs lists the runs of this sync with numbers below before (zero: all), newest first.
 	Runs(ctx context.Context, before dirsync.RunID, limit int) ([]dirsync.Run, error)
-	// Outcomes lists a run's plan together with what came of each change, in order of the plan.
+	// Outcomes lists a run's plan together with what came of each change, in order of the plan. What is remembered of an
+	// outcome is its Change as planned, Result, Rejection and Error; the link and the debt are with the person.
 	Outcomes(ctx context.Context, run dirsync.RunID, after PlanKey, limit int) ([]dirsync.Outcome, error)
 	// Rejections lists everybody who stands rejected, by Seq; the returned key is that of the last row.
 	Rejections(ctx context.Context, after dirsync.Seq, limit int) ([]dirsync.Rejection, dirsync.Seq, error)
