@@ -90,10 +90,12 @@ func named(op string, err error) error {
 		return err
 	}
 	if e, ok := err.(*dirsync.Error); ok { // not deeper in the chain: only the outermost may lack its Op
-		if e.Op == "" {
-			e.Op = op
+		if e.Op != "" {
+			return e
 		}
-		return e
+		copied := *e
+		copied.Op = op
+		return &copied
 	}
 	return &dirsync.Error{Op: op, Kind: dirsync.KindOf(err), Hint: dirsync.HintOf(err), Err: err}
 }
