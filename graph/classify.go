@@ -141,13 +141,13 @@ func (c *Client) judge(a answer, fault graphFault) (dirsync.ErrorKind, string) {
 	case status == http.StatusTooManyRequests:
 		return dirsync.Throttled, "Microsoft Graph limits how much is read at a time. The next run goes on where this one stopped; other applications of the tenant share the limit."
 	case fault.is("Authorization_IdentityNotFound"):
-		return dirsync.Unauthorized, "The application is not, or not yet, known in the tenant. Have an administrator open " + c.ConsentURL() + " and try again after some minutes."
+		return dirsync.Unauthorized, "The application is not, or not yet, known in the tenant. Have an administrator " + c.ask() + " and try again after some minutes."
 	case status == http.StatusUnauthorized:
 		return dirsync.Unauthorized, "Microsoft Graph does not accept the token, not even a new one. Check that the authority and the Graph address belong to the same cloud." + c.clockHint()
 	case status == http.StatusForbidden && fault.is("Authentication_RequestFromNonPremiumTenantOrB2CTenant"):
 		return dirsync.Permission, "A property that is read needs a Microsoft Entra ID P1 licence. Take it out of the mapping."
 	case status == http.StatusForbidden:
-		return dirsync.Permission, "Grant the application permission User.Read.All: add it to the app registration, then have an administrator open " + c.ConsentURL() + ". New permissions take effect within about an hour." + c.tokens.granted()
+		return dirsync.Permission, c.grant() + " New permissions take effect within about an hour." + c.tokens.granted()
 	case status == http.StatusNotFound:
 		return dirsync.NotFound, "Check the Graph address: it must end in /v1.0."
 	case status >= 500 || status == http.StatusRequestTimeout || status == 509:
@@ -167,7 +167,7 @@ func (c *Client) decodeError(op string, a answer, err error) error {
 	}
 	if errors.Is(err, errLimited) {
 		return &dirsync.Error{Op: op, Kind: dirsync.Permission, Err: err,
-			Hint: "Grant the application permission User.Read.All: add it to the app registration, then have an administrator open " + c.ConsentURL() + "." + c.tokens.granted()}
+			Hint: c.grant() + c.tokens.granted()}
 	}
 	return &dirsync.Error{Op: op, Kind: dirsync.Unavailable,
 		Err:  fmt.Errorf("the answer of Microsoft Graph (HTTP %d, %s) cannot be read: %w", a.status, kindOfBody(a), err),
@@ -248,6 +248,9 @@ func redact(text string, credential Credential) string {
 	if credential.Secret != "" {
 		text = strings.ReplaceAll(text, credential.Secret, "***")
 		text = strings.ReplaceAll(text, url.QueryEscape(credential.Secret), "***")
+	}
+	if credential.Password != "" {
+		text = strings.ReplaceAll(text, credential.Password, "***")
 	}
 	text = jwtForm.ReplaceAllString(text, "***")
 	return linkForm.ReplaceAllString(text, "${1}***")

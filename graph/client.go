@@ -47,7 +47,7 @@ func New(cfg Config) (*Client, error) {
 	}
 	c := &Client{cfg: cfg, base: base}
 	retries := &retrying{next: cfg.Transport, limits: defaultLimits(), now: cfg.Now, sleep: cfg.Sleep, log: cfg.Log, sent: &c.sent, skew: &c.skew}
-	if c.tokens, err = newTokens(cfg, base.Scheme+"://"+base.Host+"/.default", retries); err != nil {
+	if c.tokens, err = newTokens(cfg, base.Scheme+"://"+base.Host+"/.default", c.signInTransport(retries)); err != nil {
 		return nil, &dirsync.Error{Op: "prepare the connection to Microsoft Graph", Kind: dirsync.Invalid, Err: err}
 	}
 	c.tokens.explain = c.signInError
@@ -72,6 +72,17 @@ func New(cfg Config) (*Client, error) {
 	}
 	c.adapter.SetBaseUrl(cfg.BaseURL)
 	return c, nil
+}
+
+// signInTransport is what tokens are asked for with. An endpoint for managed identities is on the machine or is not
+// there at all, so that nobody waits long for one.
+func (c *Client) signInTransport(retries *retrying) http.RoundTripper {
+	if c.cfg.Credential.ManagedIdentity == "" {
+		return retries
+	}
+	local := *retries
+	local.next, local.limits.connects = c.cfg.local, 1
+	return &local
 }
 
 // answer is one answer of a service, complete.
@@ -228,21 +239,24 @@ type Report struct {
 	TokenExpires time.Time
 	// ClockSkew is how far the service's clock is ahead of ours. Beyond five minutes sign-in may fail.
 	ClockSkew time.Duration
-	// ConsentURL is where an administrator grants the permissions.
+	// CredentialExpires is when the certificate or client secret does; after that nobody signs in with it. It is zero when
+	// it is not known: of a secret it can be read only with Application.Read.All, and the other kinds do not expire.
+	CredentialExpires time.Time
+	// ConsentURL is where an administrator grants the permissions; empty for a managed identity and the Azure CLI.
 	ConsentURL string
 }
 
 // Check signs in, verifies the tenant and reads one user. The Report is filled as far as Check came, with an error too.
 func (c *Client) Check(ctx context.Context) (Report, error) {
 	const op = "check the connection"
-	r := Report{ConsentURL: c.ConsentURL()}
+	r := Report{ConsentURL: c.ConsentURL(), CredentialExpires: c.tokens.pair.expires}
 	token, err := c.tokens.get(ctx, "", "")
 	r.ClockSkew = c.clockSkew()
 	if err != nil {
 		return r, c.sendError(ctx, op, err)
 	}
 	r.TokenExpires = token.until
-	if r.Roles = token.claims().Roles; r.Roles != nil {
+	if r.Roles = token.claims().granted(); r.Roles != nil {
 		slices.Sort(r.Roles)
 	}
 	if r.Tenant, err = c.Tenant(ctx); err != nil {
@@ -266,12 +280,17 @@ func (c *Client) Check(ctx context.Context) (Report, error) {
 	if dirsync.KindOf(err) == dirsync.Permission {
 		r.Missing = append([]string{"User.Read.All"}, r.Missing...)
 	}
+	r.CredentialExpires = c.credentialExpires(ctx)
 	r.ClockSkew = c.clockSkew()
 	return r, err
 }
 
-// ConsentURL is the page on which an administrator of the tenant grants the application's permissions.
+// ConsentURL is the page on which an administrator of the tenant grants the application's permissions. It is empty for a
+// managed identity, whose permissions are assigned by other means, and for the Azure CLI.
 func (c *Client) ConsentURL() string {
+	if c.cfg.Credential.ownsClient() {
+		return ""
+	}
 	return c.cfg.Authority + "/" + url.PathEscape(c.cfg.Tenant) + "/adminconsent?client_id=" + url.QueryEscape(c.cfg.ClientID)
 }
 

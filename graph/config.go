@@ -14,31 +14,28 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// The addresses of Microsoft's global cloud, which a Config means when it names none.
-const (
-	GlobalAuthority = "https://login.microsoftonline.com"
-	GlobalBaseURL   = "https://graph.microsoft.com/v1.0"
-)
-
 // Config says which tenant to talk to and as whom. Tenant, ClientID and Credential are required; every other field has
 // a default.
 type Config struct {
 	// Tenant is the directory (tenant) id, a GUID; letter case does not matter. A verified domain of the tenant is
 	// accepted too, but a GUID is what makes a mistaken tenant impossible.
 	Tenant string
-	// ClientID is the application (client) id of the app registration, a GUID.
+	// ClientID is the application (client) id of the app registration, a GUID. Managed identities and the Azure CLI need
+	// none.
 	ClientID   string
 	Credential Credential
-	// Authority is where tokens come from. It must be https. The default is GlobalAuthority.
+	// Cloud says to which of Microsoft's clouds the tenant belongs. The default is Global.
+	Cloud Cloud
+	// Authority is where tokens come from. It must be https. The default is the cloud's.
 	Authority string
 	// BaseURL is the root of Microsoft Graph, version included. It must be https; without a path, /v1.0 is meant. The
-	// default is GlobalBaseURL. Tokens are requested for its host and are sent to no other.
+	// default is the cloud's. Tokens are requested for its host and are sent to no other.
 	BaseURL string
 	// RootCAs are trusted instead of the system's roots, for private endpoints. Nil means the system's.
 	RootCAs *x509.CertPool
 	// Transport sends every single attempt. The default is an own http.Transport with RootCAs, which keeps connections
 	// alive, speaks HTTP/2 where it is offered and uses the proxy of the environment. With a Transport, RootCAs is not
-	// used.
+	// used. Managed identities are asked for by a transport of their own, without a proxy, unless there is a Transport.
 	Transport http.RoundTripper
 	// Now and Sleep are the clock. Sleep waits for d or until ctx ends, and returns ctx's error then. The defaults are
 	// time.Now and a timer.
@@ -47,21 +44,10 @@ type Config struct {
 	// Log receives requests at debug level and retries at info level, never with a secret, a token or a link. The zero
 	// Logger logs nothing.
 	Log zerolog.Logger
+
+	// local sends single attempts to what is not on the network: the endpoint of a managed identity.
+	local http.RoundTripper
 }
-
-// Credential proves to be the application. Exactly one of its fields is set. It prints as *** in every format.
-type Credential struct {
-	// Secret is the value of a client secret, not its id.
-	Secret string
-	// Certificate is a PEM or PKCS#12 file without password that holds a certificate and its RSA private key.
-	Certificate []byte
-}
-
-// Format prints *** for every verb, so that a credential inside any printed value stays secret.
-func (Credential) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("***")) }
-
-// MarshalText returns ***, which covers JSON and every other text form.
-func (Credential) MarshalText() ([]byte, error) { return []byte("***"), nil }
 
 var (
 	guidForm   = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
@@ -82,29 +68,32 @@ func (cfg Config) complete() (Config, error) {
 		fault("the tenant id %q is neither a GUID nor a domain", cfg.Tenant)
 	}
 	switch {
+	case cfg.Credential.ownsClient():
 	case cfg.ClientID == "":
 		fault("the client id is missing: it is on the overview page of the app registration, as Application (client) ID")
 	case !isGUID(cfg.ClientID):
 		fault("the client id %q is no GUID", cfg.ClientID)
 	}
-	switch secret, cert := cfg.Credential.Secret != "", len(cfg.Credential.Certificate) > 0; {
-	case secret && cert:
-		fault("the credential has both a secret and a certificate: keep one")
-	case !secret && !cert:
-		fault("the credential is missing: give a client secret or a certificate")
-	}
+	faults = append(faults, cfg.Credential.check()...)
+	cfg.Credential.ManagedIdentity = strings.ToLower(cfg.Credential.ManagedIdentity)
+	authority, base := cfg.Cloud.Addresses()
 	var err error
-	if cfg.Authority, err = completeURL("authority", cfg.Authority, GlobalAuthority, ""); err != nil {
+	if cfg.Authority, err = completeURL("authority", cfg.Authority, authority, ""); err != nil {
 		faults = append(faults, err)
 	}
-	if cfg.BaseURL, err = completeURL("Graph address", cfg.BaseURL, GlobalBaseURL, "/v1.0"); err != nil {
+	if cfg.BaseURL, err = completeURL("Graph address", cfg.BaseURL, base, "/v1.0"); err != nil {
 		faults = append(faults, err)
 	}
+	faults = append(faults, cfg.Cloud.check(cfg.Authority, cfg.BaseURL)...)
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
 	if cfg.Sleep == nil {
 		cfg.Sleep = sleep
+	}
+	cfg.local = cfg.Transport
+	if cfg.local == nil && cfg.Credential.ManagedIdentity != "" {
+		cfg.local = newLocalTransport()
 	}
 	if cfg.Transport == nil {
 		cfg.Transport = newTransport(cfg.RootCAs)

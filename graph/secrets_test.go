@@ -80,6 +80,9 @@ func TestSecretsStaySecret(t *testing.T) {
 	list = append(list,
 		situation{name: "secret echoed", faults: echo(graphtest.Fault{Status: 401, Body: `{"error":"invalid_client","error_description":"AADSTS7000215: wrong: ` + secret + ` or ` + url.QueryEscape(secret) + `","error_codes":[7000215]}`}, graphtest.Token)},
 		situation{name: "token echoed", faults: echo(graphtest.Fault{Status: 400, Body: `{"error":{"code":"BadRequest","message":"bad eyJhbGciOiJub25lIn0.eyJ0aWQiOiJ4In0.c2lnbmF0dXJl and $skiptoken=abcdefgh"}}`}, graphtest.Delta)},
+		situation{name: "password of a certificate", change: func(c *graph.Config) {
+			c.Credential = graph.Credential{Certificate: fixture(t, "encrypted.pem"), Password: certificatePassword}
+		}},
 		situation{name: "all is well"},
 	)
 	for _, s := range list {
@@ -116,7 +119,7 @@ func TestSecretsStaySecret(t *testing.T) {
 			if cred, err := json.Marshal(w.config.Credential); err != nil || string(cred) != `"***"` {
 				t.Errorf("the credential prints as %s, %v", cred, err)
 			}
-			hidden := append(watch.seen, w.config.Credential.Secret, url.QueryEscape(w.config.Credential.Secret), string(w.config.Credential.Certificate),
+			hidden := append(watch.seen, w.config.Credential.Secret, url.QueryEscape(w.config.Credential.Secret), string(w.config.Credential.Certificate), w.config.Credential.Password,
 				"c2lnbmF0dXJl", "abcdefgh", "skiptoken=abc")
 			for _, h := range hidden {
 				if h != "" && strings.Contains(said, h) {

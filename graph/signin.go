@@ -59,6 +59,16 @@ const signInOp = "sign in"
 
 // signInError classifies a sign-in that gave no token.
 func (c *Client) signInError(last lastAnswer, err error) *dirsync.Error {
+	switch cred := c.cfg.Credential; {
+	case (cred.ownsClient() || cred.WorkloadIdentity != "") && last.status == 0 && isEnded(err):
+		return &dirsync.Error{Op: signInOp, Err: err}
+	case cred.ManagedIdentity != "":
+		return c.managedError(last, err)
+	case cred.AzureCLI:
+		return c.cliError(err)
+	case cred.WorkloadIdentity != "" && last.status == 0 && last.err == nil:
+		return federatedError(err)
+	}
 	service := "the sign-in service at " + strings.TrimPrefix(c.cfg.Authority, "https://")
 	if last.err != nil {
 		return c.networkError(context.Background(), signInOp, service, last.err)
@@ -99,19 +109,20 @@ type advice struct {
 	hint  string
 }
 
-// signInAdvice is the table. {tenant}, {client}, {consent}, {authority} and {scope} stand for what is configured.
+// signInAdvice is the table. {tenant}, {client}, {ask}, {authority} and {scope} stand for what is configured.
 func signInAdvice() []advice {
 	return []advice{
-		{[]int{700016}, dirsync.Unauthorized, "The application {client} is not known in tenant {tenant}. Check the client id and the tenant id; if both are right, have an administrator of the tenant open {consent}."},
+		{[]int{700016}, dirsync.Unauthorized, "The application {client} is not known in tenant {tenant}. Check the client id and the tenant id; if both are right, have an administrator of the tenant {ask}."},
 		{[]int{700038}, dirsync.Unauthorized, "The client id {client} is mistyped. Copy the Application (client) ID from the app registration's overview page."},
 		{[]int{7000215}, dirsync.Unauthorized, "The client secret is wrong. Paste the secret's Value, not its Secret ID. A new secret takes up to a minute to work."},
 		{[]int{7000222}, dirsync.Unauthorized, "The client secret has expired. Create a new one under Certificates & secrets of the app registration and put it in place of the old one, or use a certificate."},
 		{[]int{90002, 900023, 50059, 900021}, dirsync.Unauthorized, "There is no tenant {tenant} at {authority}. Check the tenant id, and whether the tenant belongs to another national cloud."},
 		{[]int{90038, 900382, 900383}, dirsync.Unauthorized, "The tenant {tenant} belongs to another national cloud than {authority}. Set the authority and the Graph address of that cloud."},
 		{[]int{500011}, dirsync.Unauthorized, "The tenant does not know {scope}. The Graph address belongs to another cloud than the tenant."},
-		{[]int{65001, 650056, 650052, 650057}, dirsync.Permission, "The application has no consent in the tenant. Have an administrator open {consent}; it needs User.Read.All, and Organization.Read.All for the tenant's name."},
+		{[]int{65001, 650056, 650052, 650057}, dirsync.Permission, "The application has no consent in the tenant. Have an administrator {ask}; it needs User.Read.All, and Organization.Read.All for the tenant's name."},
 		{[]int{7000218}, dirsync.Unauthorized, "The request reached the sign-in service without its credential. Look for a proxy that changes requests."},
 		{[]int{700027, 700021, 7000214}, dirsync.Unauthorized, "The tenant does not know the certificate. Upload the certificate, without its key, under Certificates & secrets of the app registration {client}."},
+		{[]int{70021, 700211, 700212, 700213}, dirsync.Unauthorized, "The application {client} does not trust this workload. Compare issuer, subject and audience in the message with the ones under Certificates & secrets, Federated credentials, of the app registration."},
 		{[]int{700024}, dirsync.Unauthorized, "The sign-in was signed at a time that the service does not accept. Compare this machine's clock with a time server's."},
 		{[]int{7000112}, dirsync.Unauthorized, "The application {client} is disabled in the tenant. Have an administrator enable sign-in under Enterprise applications, Properties."},
 		{[]int{53003, 530035, 53000, 53001}, dirsync.Permission, "A Conditional Access policy blocks the application. Have an administrator exempt it, or allow the network address that this machine comes from."},
@@ -122,7 +133,7 @@ func signInAdvice() []advice {
 }
 
 func (c *Client) judgeSignIn(a answer, fault signInFault) (dirsync.ErrorKind, string) {
-	fill := strings.NewReplacer("{tenant}", c.cfg.Tenant, "{client}", c.cfg.ClientID, "{consent}", c.ConsentURL(),
+	fill := strings.NewReplacer("{tenant}", c.cfg.Tenant, "{client}", c.cfg.ClientID, "{ask}", c.ask(),
 		"{authority}", c.cfg.Authority, "{scope}", c.tokens.scope)
 	for _, row := range signInAdvice() {
 		if slices.ContainsFunc(fault.Codes, func(code int) bool { return slices.Contains(row.codes, code) }) {

@@ -3,11 +3,8 @@ package graph
 import (
 	"bytes"
 	"context"
-	"crypto"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,10 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
-	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
 	"dirsync"
 )
@@ -30,8 +24,7 @@ type tokens struct {
 	cfg   Config
 	scope string
 	send  http.RoundTripper // retries by itself
-	certs []*x509.Certificate
-	key   crypto.PrivateKey
+	pair  keyPair           // of a certificate credential
 	// explain classifies a sign-in that went wrong.
 	explain func(last lastAnswer, err error) *dirsync.Error
 
@@ -59,11 +52,10 @@ type lastAnswerKey struct{}
 
 func newTokens(cfg Config, scope string, send http.RoundTripper) (*tokens, error) {
 	t := &tokens{cfg: cfg, scope: scope, send: send, busy: make(chan struct{}, 1)}
-	if pem := cfg.Credential.Certificate; len(pem) > 0 {
+	if file := cfg.Credential.Certificate; len(file) > 0 {
 		var err error
-		if t.certs, t.key, err = azidentity.ParseCertificates(pem, nil); err != nil {
-			// The library's text is left out, because it may quote what it could not parse: a private key.
-			return nil, errors.New("the certificate file cannot be used: it must hold a certificate and its RSA private key without a password, as PEM or PKCS#12")
+		if t.pair, err = parseCertificate(file, cfg.Credential.Password); err != nil {
+			return nil, fmt.Errorf("the certificate file cannot be used: %w", err)
 		}
 	}
 	// Making a credential checks what it is made of, and asks nobody.
@@ -94,6 +86,13 @@ func (t *tokens) get(ctx context.Context, claims, refused string) (accessToken, 
 }
 
 func (t *tokens) fetch(ctx context.Context, claims string) (accessToken, error) {
+	if err := t.cfg.Credential.checkFederated(); err != nil {
+		return accessToken{}, t.explain(lastAnswer{}, err)
+	}
+	if t.cfg.Credential.ManagedIdentity != "" && claims == "" {
+		// Managed identities share one cache in the library, which serves a refused token again. Only claims pass it by.
+		claims = "{}"
+	}
 	// A credential caches its token and cannot be told that Graph refused it, so each token has a credential of its own.
 	cred, err := t.credential()
 	if err != nil {
@@ -101,7 +100,7 @@ func (t *tokens) fetch(ctx context.Context, claims string) (accessToken, error) 
 	}
 	last := new(lastAnswer)
 	// The library puts thirty seconds on requests without a deadline. Our own limits are to hold instead.
-	ctx, cancel := context.WithTimeout(context.WithValue(ctx, lastAnswerKey{}, last), 15*time.Minute)
+	ctx, cancel := context.WithTimeout(context.WithValue(ctx, lastAnswerKey{}, last), t.patience())
 	defer cancel()
 	got, err := cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{t.scope}, Claims: claims, EnableCAE: true})
 	if err != nil {
@@ -110,9 +109,17 @@ func (t *tokens) fetch(ctx context.Context, claims string) (accessToken, error) 
 	// The library counts from the machine's clock, so only the token's length of life is taken over.
 	now, life := t.cfg.Now(), time.Until(got.ExpiresOn)
 	token := accessToken{text: got.Token, renew: now.Add(life - min(5*time.Minute, life/4)), until: now.Add(life)}
-	roles := token.claims().Roles
+	roles := token.claims().granted()
 	t.roles.Store(&roles)
 	return token, nil
+}
+
+// patience is how long a sign-in may take. The Azure CLI is a program that answers within seconds or hangs.
+func (t *tokens) patience() time.Duration {
+	if t.cfg.Credential.AzureCLI {
+		return time.Minute
+	}
+	return 15 * time.Minute
 }
 
 // granted adds to an advice about permissions which of them the last token has.
@@ -127,23 +134,6 @@ func (t *tokens) granted() string {
 	}
 }
 
-func (t *tokens) credential() (azcore.TokenCredential, error) {
-	client := azcore.ClientOptions{
-		Cloud:     cloud.Configuration{ActiveDirectoryAuthorityHost: t.cfg.Authority + "/"},
-		Transport: t,
-		Retry:     policy.RetryOptions{MaxRetries: -1},
-		Telemetry: policy.TelemetryOptions{ApplicationID: "dirsync"},
-	}
-	// Instance discovery asks login.microsoftonline.com whether it knows the authority. It knows no private one, and
-	// about its own it need not be asked.
-	if t.key != nil {
-		return azidentity.NewClientCertificateCredential(t.cfg.Tenant, t.cfg.ClientID, t.certs, t.key,
-			&azidentity.ClientCertificateCredentialOptions{ClientOptions: client, DisableInstanceDiscovery: true})
-	}
-	return azidentity.NewClientSecretCredential(t.cfg.Tenant, t.cfg.ClientID, t.cfg.Credential.Secret,
-		&azidentity.ClientSecretCredentialOptions{ClientOptions: client, DisableInstanceDiscovery: true})
-}
-
 // Do sends one request of the sign-in library. The library obeys what the discovery document says about where the
 // token endpoint is; the credential goes to the authority's own host all the same, and nowhere else.
 func (t *tokens) Do(req *http.Request) (*http.Response, error) {
@@ -151,7 +141,9 @@ func (t *tokens) Do(req *http.Request) (*http.Response, error) {
 	if last == nil {
 		last = new(lastAnswer)
 	}
-	if want, err := url.Parse(t.cfg.Authority); err != nil || !sameOrigin(want, req.URL) {
+	if t.cfg.Credential.ManagedIdentity != "" {
+		// The platform says where its endpoint is, by environment variables. No credential of ours goes there.
+	} else if want, err := url.Parse(t.cfg.Authority); err != nil || !sameOrigin(want, req.URL) {
 		last.err = fmt.Errorf("the sign-in service sends to %s, which is not %s", req.URL.Host, t.cfg.Authority)
 		return nil, last.err
 	}
@@ -239,6 +231,16 @@ func claimsChallenge(h http.Header) string {
 type tokenClaims struct {
 	Tenant string   `json:"tid"`
 	Roles  []string `json:"roles"`
+	// Scopes are what a person has let the Azure CLI do, separated by spaces.
+	Scopes string `json:"scp"`
+}
+
+// granted are the permissions in a token, whoever granted them.
+func (c tokenClaims) granted() []string {
+	if c.Roles == nil && c.Scopes != "" {
+		return strings.Fields(c.Scopes)
+	}
+	return c.Roles
 }
 
 func (t accessToken) claims() tokenClaims {

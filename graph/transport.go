@@ -52,6 +52,14 @@ func newTransport(roots *x509.CertPool) *http.Transport {
 	}
 }
 
+// newLocalTransport makes what asks for a managed identity: the machine itself, at an address that no proxy can reach,
+// which answers at once or is not there.
+func newLocalTransport() *http.Transport {
+	t := newTransport(nil)
+	t.Proxy, t.DialContext = nil, (&net.Dialer{Timeout: 3 * time.Second}).DialContext
+	return t
+}
+
 // retrying is the one layer of retries. It sends a request until the service gives an answer that stands, reads each
 // answer's body in full within its attempt, and returns the last answer when the limits are reached: it never waits
 // shorter than the service asked, it rather gives up and lets the caller come back.
