@@ -113,14 +113,38 @@ func userRoles() []string {
 	return []string{"User.Read.All", "User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"}
 }
 
+// groupRoles are the application permissions each of which suffices to read groups and their members (Graph reference,
+// group: delta), hiddenRole the one that it takes besides where the membership is hidden, and deviceRoles and
+// principalRoles what shows members of these kinds in full.
+func groupRoles() []string {
+	return []string{"GroupMember.Read.All", "GroupMember.ReadWrite.All", "Group.Read.All", "Group.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"}
+}
+
+const hiddenRole = "Member.Read.Hidden"
+
+func deviceRoles() []string {
+	return []string{"Device.Read.All", "Directory.Read.All", "Directory.ReadWrite.All"}
+}
+
+func principalRoles() []string {
+	return []string{"Application.Read.All", "Application.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"}
+}
+
+// mayReadHidden tells whether members of groups with hidden membership can be shown.
+func (q *request) mayReadHidden() bool { return slices.Contains(q.roles, hiddenRole) }
+
+// has tells whether the token carries one of the roles.
+func (q *request) has(roles []string) bool {
+	return slices.ContainsFunc(roles, func(role string) bool { return slices.Contains(q.roles, role) })
+}
+
 func organizationRoles() []string {
 	return []string{"Organization.Read.All", "Organization.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"}
 }
 
 // permitted serves a request whose token carries one of the roles that it takes.
 func (q *request) permitted(roles func() []string, serve func() answer) answer {
-	has := slices.ContainsFunc(roles(), func(role string) bool { return slices.Contains(q.roles, role) })
-	if !has || q.t.Faults.Denied {
+	if !q.has(roles()) || q.t.Faults.Denied {
 		return q.fail(http.StatusForbidden, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
 	}
 	return serve()

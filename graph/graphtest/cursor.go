@@ -20,6 +20,8 @@ type cursor struct {
 	Since uint32 `json:"s,omitempty"`
 	End   uint32 `json:"e,omitempty"`
 	First bool   `json:"f,omitempty"`
+	// Base is what Since was before the round was made to replay earlier changes.
+	Base uint32 `json:"b,omitempty"`
 	// Pos is how many candidates of the round have been looked at.
 	Pos uint32 `json:"p,omitempty"`
 	// Order shuffles the candidates when it is not zero, and Strangers are the unknown objects among them.
@@ -27,6 +29,8 @@ type cursor struct {
 	Strangers uint32 `json:"x,omitempty"`
 	// Again are objects that the next page repeats.
 	Again []uint32 `json:"a,omitempty"`
+	// Parts are groups that it goes on with.
+	Parts []part `json:"m,omitempty"`
 	// Select and IDs are the options of the initial request; nil is none, which for Select differs from empty.
 	Select []string `json:"l"`
 	IDs    []string `json:"i,omitempty"`

@@ -12,6 +12,8 @@ import (
 const (
 	// maxPage is the most user rows that the service puts on a page; a client cannot raise it.
 	maxPage = 200
+	// maxLinks is the most links to members of groups that it puts there.
+	maxLinks = 500
 	// deltaLife is how long the service promises to know a delta token (Graph, delta query overview).
 	deltaLife = 7 * 24 * time.Hour
 	// pageLife is how long page tokens live here; the service says only that it is short.
@@ -78,6 +80,7 @@ func (q *request) begin(d *directory, c cursor) cursor {
 	if c.First {
 		c.Strangers = uint32(max(f.Strangers, 0))
 	} else {
+		c.Base = c.Since
 		c.Since -= min(c.Since, uint32(max(f.Replay, 0)))
 	}
 	if f.Shuffle {
@@ -161,9 +164,14 @@ func (q *request) page(d *directory, c cursor) answer {
 	f := &q.t.Faults
 	prefer := parsePrefer(q.r.Header.Values("Prefer"))
 	sel := d.choose(c.Select, true)
-	r := row{sel: &sel, since: c.Since, first: c.First, view: max(q.t.visible(d, q.now), c.End),
-		minimal: prefer.minimal, limited: f.Limited, extras: f.Extras, types: q.t.extensionTypes()}
+	r := row{sel: &sel, since: c.Since, base: c.Base, first: c.First, view: max(q.t.visible(d, q.now), c.End),
+		minimal: prefer.minimal, limited: f.Limited, extras: f.Extras, types: q.t.extensionTypes(),
+		who: q.t.who, shut: !q.mayReadHidden()}
 	w := walk{d: d, c: c, rows: r, repeat: f.Repeat, older: f.OlderFirst, size: q.pageSize(prefer, c)}
+	w.room, w.share, w.late = q.linkRoom(prefer, c), 0, f.Interleave
+	if f.Interleave {
+		w.share = max(1, w.room/3)
+	}
 	w.candidates()
 
 	b, _ := q.t.buffers.Get().([]byte)
@@ -215,6 +223,22 @@ func (q *request) pageSize(prefer preferences, c cursor) int {
 		size = 1 + int(mix(f.Seed+uint64(c.Page)*0x9e3779b97f4a7c15)%uint64(size))
 	}
 	return size
+}
+
+// linkRoom is how many links to members a page has at most.
+func (q *request) linkRoom(prefer preferences, c cursor) int {
+	f := &q.t.Faults
+	room := maxLinks
+	if f.LinkPage > 0 {
+		room = min(room, f.LinkPage)
+	}
+	if prefer.page > 0 {
+		room = min(room, prefer.page)
+	}
+	if f.VaryPages {
+		room = 1 + int(mix(f.Seed+uint64(c.Page)*0xd1342543de82ef95)%uint64(room))
+	}
+	return room
 }
 
 // appendLink ends a page with the link to the next one or, when the round is over, to the next round.

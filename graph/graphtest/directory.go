@@ -18,6 +18,7 @@ type directory struct {
 	bin     []binned // in order of deletion; who was restored since is skipped
 	made    uint64   // how many ids were made up
 	round   uint64   // delta rounds begun
+	living  int      // how many objects are present
 	// members are who belongs to whom in the directory of groups, and nil in that of users.
 	members *memberships
 }
@@ -66,6 +67,7 @@ const (
 	deleted
 	purged
 	restored
+	linked // members joined or left a group
 )
 
 // oldValue is a property's value before a change; a nil raw means that it had never been set.
@@ -108,6 +110,7 @@ func (d *directory) create(at time.Time, id string, attrs []byte) {
 	i := uint32(len(d.objects))
 	d.objects = append(d.objects, object{id: id, attrs: attrs, state: present})
 	d.byID[id] = i
+	d.living++
 	d.record(at, i, created, nil)
 	d.objects[i].created = d.objects[i].last
 }

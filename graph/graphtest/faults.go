@@ -14,9 +14,14 @@ type Faults struct {
 	VaryPages bool
 	// EmptyPages makes every nth page of a round empty, with a link to the next. One would make a round endless.
 	EmptyPages int
+	// LinkPage is the number of links to members on a page of a round of groups at most; zero means the service's 500.
+	LinkPage int
+	// Interleave puts other groups between the parts of a group whose members do not fit on a page.
+	Interleave bool
 	// Repeat delivers every nth row of a round again, on the page after.
 	Repeat int
-	// OlderFirst makes the first of two deliveries show the object as it was before its last change.
+	// OlderFirst makes the first of two deliveries show the object as it was before its last change in the round, and a
+	// member who left and joined again as gone.
 	OlderFirst bool
 	// Replay makes a round that follows another begin n changes too early.
 	Replay int
@@ -33,6 +38,12 @@ type Faults struct {
 	// IndexLag hides each change from advanced queries until the clock has gone on by this much: they show objects as
 	// they were before, or not at all.
 	IndexLag time.Duration
+
+	// SoftGroups makes DeleteGroup soft for every kind of group, as the service has begun to do for security groups.
+	SoftGroups bool
+	// SilentPurge keeps it to itself when a member leaves a group by being deleted for good, as the service has been
+	// seen to do: no round of groups tells of it.
+	SilentPurge bool
 
 	// TokenPadding makes delta and page tokens longer by so many bytes.
 	TokenPadding int
@@ -105,5 +116,11 @@ const (
 	Delta        Kind = "delta"
 	Deleted      Kind = "deleted items"
 	Extensions   Kind = "extension properties"
+	GroupList    Kind = "list groups"
+	GroupGet     Kind = "get group"
+	GroupDelta   Kind = "group delta"
+	Members      Kind = "members"
+	AllMembers   Kind = "transitive members"
+	CheckGroups  Kind = "check member groups"
 	Other        Kind = "other"
 )

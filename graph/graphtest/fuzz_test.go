@@ -16,12 +16,16 @@ import (
 func FuzzQuery(f *testing.F) {
 	tenant := &graphtest.Tenant{Faults: graphtest.Faults{PageSize: 2}}
 	tenant.Generate(5, 1)
+	tenant.Roles = []string{"Directory.Read.All"}
+	group := tenant.AddGroup(graphtest.Group{"uniqueName": "x"})[0]
+	tenant.AddMembers(group, append(tenant.IDs(), group)...)
 	token := accessToken(f, tenant)
 	get := func(target, query, prefer string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest(http.MethodGet, authority+target, nil)
 		r.URL.RawQuery = query
 		r.Header.Set("Authorization", "Bearer "+token)
 		r.Header.Set("Prefer", prefer)
+		r.Header.Set("ConsistencyLevel", "eventual")
 		w := httptest.NewRecorder()
 		tenant.ServeHTTP(w, r)
 		return w
@@ -40,8 +44,12 @@ func FuzzQuery(f *testing.F) {
 	f.Add("%24select=manager&$deltaToken=latest", "odata.maxpagesize=\"-1\"")
 	f.Add("$filter=id eq ''' or id eq 'x'&$top=-1&$skiptoken=", "=,=,return")
 	f.Add("$expand=manager($select=id)&$top=999&a;b&%", "")
+	f.Add("$filter=startswith(displayName,'a') and not (createdDateTime ge 2020-01-01T00:00:00Z)&$count=true&$orderby=displayName desc&$top=1", "")
+	f.Add("$filter=groupTypes/any(c:c eq 'Unified') or id ne ''''&$search=%22displayName:a b%22&$count=true", "")
+	f.Add("$select=members,displayName&$deltatoken=", "odata.maxpagesize=1")
 	f.Fuzz(func(t *testing.T, query, prefer string) {
-		for _, path := range []string{"/v1.0/users/delta", "/v1.0/users", "/v1.0/users/x", "/v1.0/organization", "/v1.0/directory/deletedItems/graph.user"} {
+		for _, path := range []string{"/v1.0/users/delta", "/v1.0/users", "/v1.0/users/x", "/v1.0/organization", "/v1.0/directory/deletedItems/graph.user",
+			"/v1.0/groups", "/v1.0/groups/delta", "/v1.0/groups/" + group + "/members", "/v1.0/groups/" + group + "/transitiveMembers/graph.user", "/v1.0/groups(uniqueName='x')"} {
 			w := get(path, query, prefer)
 			if w.Code >= 500 || !json.Valid(w.Body.Bytes()) {
 				t.Errorf("%s?%s: %d %s", path, query, w.Code, w.Body)

@@ -135,6 +135,10 @@ func kindOf(path []string) Kind {
 	switch n := len(path); {
 	case n == 2 && path[1] == "organization":
 		return Organization
+	case path[1] == "groups" || strings.HasPrefix(path[1], "groups("):
+		return kindOfGroups(path)
+	case n == 4 && path[1] == "users" && strings.TrimPrefix(path[3], "microsoft.graph.") == "checkMemberGroups":
+		return CheckGroups
 	case n == 2 && path[1] == "users", n == 3 && path[1] == "users" && path[2] == countSegment:
 		return List
 	case n == 3 && path[1] == "users" && isDelta(path[2]):
@@ -188,7 +192,17 @@ func (q *request) serve() answer {
 	case Get:
 		return q.permitted(userRoles, q.get)
 	case Deleted:
-		return q.permitted(userRoles, q.deleted)
+		return q.deleted()
+	case GroupList:
+		return q.permitted(groupRoles, func() answer { return q.list(q.t.teams()) })
+	case GroupGet:
+		return q.permitted(groupRoles, q.getGroup)
+	case GroupDelta:
+		return q.permitted(groupRoles, func() answer { return q.delta(q.t.teams()) })
+	case Members, AllMembers:
+		return q.permitted(groupRoles, q.membersOf)
+	case CheckGroups:
+		return q.permitted(groupRoles, func() answer { return q.permitted(userRoles, q.checkGroups) })
 	case Extensions:
 		return q.permitted(extensionRoles, q.extensions)
 	default:
@@ -198,7 +212,7 @@ func (q *request) serve() answer {
 
 // method is the one method that the resource knows.
 func (q *request) method() string {
-	if q.kind == Extensions {
+	if q.kind == Extensions || q.kind == CheckGroups {
 		return http.MethodPost
 	}
 	return http.MethodGet
@@ -233,13 +247,20 @@ const (
 	diagnostic = `{"ServerInfo":{"DataCenter":"West Europe","Slice":"E","Ring":"5","ScaleUnit":"003","RoleInstance":"AM4PEPF0001A2B3"}}`
 )
 
-// cost is what a request takes of the tenant's budget, in resource units: two for a list or a look-up of users and one
-// for anything else that reads, one less with $select or a $top below twenty, and never less than one (Graph, limits
+// cost is what a request takes of the tenant's budget, in resource units: two for a list or a look-up of users, three
+// for the members of a group, five for the transitive ones, four for checkMemberGroups and one for anything else, one less with $select or a $top below twenty, and never less than one (Graph, limits
 // of the identity service).
 func (q *request) cost() int {
 	units := 1
-	if q.kind == List || q.kind == Get {
+	switch q.kind {
+	case List, Get:
 		units = 2
+	case Members:
+		units = 3
+	case AllMembers:
+		units = 5
+	case CheckGroups:
+		units = 4
 	}
 	if q.query.Has("$select") {
 		units--

@@ -74,8 +74,22 @@ func (q *request) listing(d *directory, set, path string) (listing, error) {
 	if err := q.conditions(d, &l); err != nil {
 		return l, err
 	}
+	if err := q.sized(&l); err != nil {
+		return l, err
+	}
+	if err := q.placedAt(d, &l); err != nil {
+		return l, err
+	}
+	if lag := q.t.Faults.IndexLag; l.advanced && lag > 0 {
+		l.view = min(l.view, d.until(q.now.Add(-lag)))
+	}
+	return l, nil
+}
+
+// sized decides how many rows a page of a list has.
+func (q *request) sized(l *listing) error {
 	if l.opt.top > maxTop {
-		return l, badQuery("Request_UnsupportedQuery", "Invalid page size specified: '%d'. Must be between 1 and 999 inclusive.", l.opt.top)
+		return badQuery("Request_UnsupportedQuery", "Invalid page size specified: '%d'. Must be between 1 and 999 inclusive.", l.opt.top)
 	}
 	if l.opt.top > 0 {
 		l.size = l.opt.top
@@ -83,20 +97,23 @@ func (q *request) listing(d *directory, set, path string) (listing, error) {
 	if f := q.t.Faults.PageSize; f > 0 {
 		l.size = min(l.size, f)
 	}
-	l.c = cursor{List: true, Of: path}
+	return nil
+}
+
+// placedAt reads where in a list the page is.
+func (q *request) placedAt(d *directory, l *listing) error {
+	l.c = cursor{List: true, Of: l.path}
 	if l.opt.skip != "" {
-		if l.c, err = decodeCursor(q.t.identity().ID, l.opt.skip); err != nil || !l.c.List || l.c.Of != path {
-			return l, badQuery("BadRequest", "The $skiptoken is badly formed.")
+		var err error
+		if l.c, err = decodeCursor(q.t.identity().ID, l.opt.skip); err != nil || !l.c.List || l.c.Of != l.path {
+			return badQuery("BadRequest", "The $skiptoken is badly formed.")
 		}
 		if q.pageExpired(d, l.c) || l.c.Advanced && !l.advanced {
-			return l, badQuery("Directory_ExpiredPageToken", "The specified page token value has expired and can no longer be included in your request.")
+			return badQuery("Directory_ExpiredPageToken", "The specified page token value has expired and can no longer be included in your request.")
 		}
 	}
 	l.c.Advanced = l.advanced
-	if lag := q.t.Faults.IndexLag; l.advanced && lag > 0 {
-		l.view = min(l.view, d.until(q.now.Add(-lag)))
-	}
-	return l, nil
+	return nil
 }
 
 // conditions reads $filter, $search and $orderby and holds them against what the service answers.

@@ -42,7 +42,7 @@ func (t *Tenant) Load(r io.Reader) (int, error) {
 		if id = strings.ToLower(id); id == "" {
 			return 0, fmt.Errorf("load recorded users: user %d has no id", n+1)
 		}
-		if _, taken := t.people.byID[id]; taken || seen[id] {
+		if t.taken(id) || seen[id] {
 			return 0, fmt.Errorf("load recorded users: user %d: the id %s is taken", n+1, id)
 		}
 		seen[id] = true

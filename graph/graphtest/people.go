@@ -37,7 +37,7 @@ func (t *Tenant) add(u User) (string, error) {
 	if id = strings.ToLower(id); id == "" {
 		id = t.makeID()
 	}
-	if _, ok := t.people.byID[id]; ok {
+	if t.taken(id) {
 		return "", fmt.Errorf("the id %s is taken", id)
 	}
 	whole := User{
@@ -49,7 +49,7 @@ func (t *Tenant) add(u User) (string, error) {
 	for k, v := range u {
 		whole[k] = v
 	}
-	values, err := t.values(whole)
+	values, err := t.people.values(whole)
 	if err != nil {
 		return "", err
 	}
@@ -64,7 +64,7 @@ func (t *Tenant) add(u User) (string, error) {
 }
 
 // values encodes properties in order of their names; the id is left out.
-func (t *Tenant) values(props map[string]any) ([]oldValue, error) {
+func (d *directory) values(props map[string]any) ([]oldValue, error) {
 	names := make([]string, 0, len(props))
 	for name := range props {
 		if name != "id" {
@@ -78,7 +78,7 @@ func (t *Tenant) values(props map[string]any) ([]oldValue, error) {
 		if err != nil {
 			return nil, fmt.Errorf("property %s: %w", name, err)
 		}
-		out = append(out, oldValue{t.people.number(name), raw})
+		out = append(out, oldValue{d.number(name), raw})
 	}
 	return out, nil
 }
@@ -106,8 +106,8 @@ func guid(parts ...string) string {
 func (t *Tenant) Update(id string, props map[string]any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	i := t.must("Update", id, present)
-	values, err := t.values(props)
+	i := t.people.must("Update", id, present)
+	values, err := t.people.values(props)
 	if err != nil {
 		panic("graphtest: Update: " + err.Error())
 	}
@@ -115,10 +115,10 @@ func (t *Tenant) Update(id string, props map[string]any) {
 }
 
 // must returns the index of an object in one of the given states and panics when it is in another.
-func (t *Tenant) must(op, id string, states ...state) uint32 {
-	o, i := t.people.find(id)
+func (d *directory) must(op, id string, states ...state) uint32 {
+	o, i := d.find(id)
 	if o == nil || !slices.Contains(states, o.state) {
-		panic("graphtest: " + op + ": no such user: " + id)
+		panic("graphtest: " + op + ": no such " + strings.TrimSuffix(d.set(), "s") + ": " + id)
 	}
 	return i
 }
@@ -127,28 +127,45 @@ func (t *Tenant) must(op, id string, states ...state) uint32 {
 func (t *Tenant) Delete(id string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.delete(t.must("Delete", id, present))
+	t.delete(&t.people, t.people.must("Delete", id, present))
 }
 
-func (t *Tenant) delete(i uint32) {
+func (t *Tenant) delete(d *directory, i uint32) {
 	now := t.now()
-	o := &t.people.objects[i]
+	o := &d.objects[i]
 	o.state, o.deleted = softDeleted, now.UnixNano()
-	t.people.record(now, i, deleted, nil)
-	t.people.bin = append(t.people.bin, binned{i, o.deleted})
+	d.living--
+	d.record(now, i, deleted, nil)
+	d.bin = append(d.bin, binned{i, o.deleted})
+}
+
+// purge deletes a soft-deleted object for good, and with it the links to it.
+func (t *Tenant) purge(d *directory, i uint32) {
+	d.objects[i].state = hardDeleted
+	d.record(t.now(), i, purged, nil)
+	member := userRef | ref(i)
+	if d.members != nil {
+		member = groupRef | ref(i)
+	}
+	t.unlink(member)
+}
+
+// restore brings a soft-deleted object back.
+func (t *Tenant) restore(d *directory, i uint32) {
+	d.objects[i].state = present
+	d.living++
+	d.record(t.now(), i, restored, nil)
 }
 
 // Purge deletes a user for good; one who is present is soft-deleted first. It panics on a user who is neither.
 func (t *Tenant) Purge(id string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	i := t.must("Purge", id, present, softDeleted)
-	o := &t.people.objects[i]
-	if o.state == present {
-		t.delete(i)
+	i := t.people.must("Purge", id, present, softDeleted)
+	if t.people.objects[i].state == present {
+		t.delete(&t.people, i)
 	}
-	o.state = hardDeleted
-	t.people.record(t.now(), i, purged, nil)
+	t.purge(&t.people, i)
 }
 
 // Restore brings a soft-deleted user back as they were. It panics on a user who is not soft-deleted.
@@ -156,28 +173,26 @@ func (t *Tenant) Restore(id string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.sweep()
-	i := t.must("Restore", id, softDeleted)
-	t.people.objects[i].state = present
-	t.people.record(t.now(), i, restored, nil)
+	t.restore(&t.people, t.people.must("Restore", id, softDeleted))
 }
 
 // retention is how long a soft-deleted user can be restored.
 const retention = 30 * 24 * time.Hour
 
-// sweep deletes for good whoever was soft-deleted too long ago.
+// sweep deletes for good whatever was soft-deleted too long ago.
 func (t *Tenant) sweep() {
-	if len(t.people.bin) == 0 {
-		return
-	}
-	now := t.now()
-	limit := now.Add(-retention).UnixNano()
-	for len(t.people.bin) > 0 && t.people.bin[0].at <= limit {
-		b := t.people.bin[0]
-		t.people.bin = t.people.bin[1:]
-		// Whoever was restored meanwhile, and perhaps deleted again, is none of this entry's business.
-		if o := &t.people.objects[b.object]; o.state == softDeleted && o.deleted == b.at {
-			o.state = hardDeleted
-			t.people.record(now, b.object, purged, nil)
+	for _, d := range []*directory{&t.people, t.teams()} {
+		if len(d.bin) == 0 {
+			continue
+		}
+		limit := t.now().Add(-retention).UnixNano()
+		for len(d.bin) > 0 && d.bin[0].at <= limit {
+			b := d.bin[0]
+			d.bin = d.bin[1:]
+			// Who was restored meanwhile, and perhaps deleted again, is none of this entry's business.
+			if o := &d.objects[b.object]; o.state == softDeleted && o.deleted == b.at {
+				t.purge(d, b.object)
+			}
 		}
 	}
 }
@@ -186,13 +201,13 @@ func (t *Tenant) sweep() {
 func (t *Tenant) SetManager(id, managerID string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	i := t.must("SetManager", id, present)
+	i := t.people.must("SetManager", id, present)
 	prop := t.people.number(managerProperty)
 	before, had := get(t.people.objects[i].attrs, prop)
 	var raw []byte
 	switch {
 	case managerID != "":
-		t.must("SetManager", managerID, present)
+		t.people.must("SetManager", managerID, present)
 		raw = []byte(managerID)
 	case !had || before[0] == '-':
 		return
@@ -216,18 +231,19 @@ func (t *Tenant) User(id string) (User, bool) {
 	if o == nil || o.state != present {
 		return nil, false
 	}
-	return t.user(o), true
+	return t.people.properties(o), true
 }
 
-func (t *Tenant) user(o *object) User {
+// properties are those of an object that are set.
+func (d *directory) properties(o *object) User {
 	u := User{"id": o.id}
 	for b := o.attrs; len(b) > 0; {
 		var p int
 		var raw []byte
 		p, raw, b = next(b)
-		switch name := t.people.names[p]; {
+		switch name := d.names[p]; {
 		case isNull(raw):
-		case name != managerProperty:
+		case name != managerProperty || d.members != nil:
 			u[name] = json.RawMessage(slices.Clone(raw))
 		case raw[0] != '-':
 			u[name] = string(raw)
@@ -243,7 +259,7 @@ func (t *Tenant) Users() []User {
 	var out []User
 	for i := range t.people.objects {
 		if o := &t.people.objects[i]; o.state == present {
-			out = append(out, t.user(o))
+			out = append(out, t.people.properties(o))
 		}
 	}
 	return out

@@ -218,12 +218,23 @@ func (q *request) appendPlain(b []byte, d *directory, o *object, attrs []byte, s
 	return append(b, '"')
 }
 
-// deleted answers for the bin: its list of users, or one of them.
+// deleted answers for the bin: its list of users or of groups, or one of them.
 func (q *request) deleted() answer {
-	d := &q.t.people
-	key := q.path[3]
-	if strings.EqualFold(key, "microsoft.graph.user") || strings.EqualFold(key, "graph.user") {
-		l, err := q.listing(d, "users", "/v1.0/directory/deletedItems/"+key)
+	d, key := &q.t.people, q.path[3]
+	cast, _ := castOf(strings.ToLower(key))
+	if _, isGroup := q.t.groups.byID[strings.ToLower(key)]; isGroup || cast == groupObject {
+		d = q.t.teams()
+	}
+	roles := userRoles
+	if d.members != nil {
+		roles = groupRoles
+	}
+	return q.permitted(roles, func() answer { return q.binOf(d, key, cast == userObject || cast == groupObject) })
+}
+
+func (q *request) binOf(d *directory, key string, isCast bool) answer {
+	if isCast {
+		l, err := q.listing(d, d.set(), "/v1.0/directory/deletedItems/"+key)
 		if err != nil {
 			return q.refuse(err)
 		}

@@ -3,6 +3,8 @@ package graphtest
 // Requests count what the tenant was asked. A request that met a fault counts like any other.
 type Requests struct {
 	Discovery, Token, Consent, Organization, List, Get, Delta, Deleted, Extensions, Other int
+	// GroupList to CheckGroups count the requests about groups.
+	GroupList, GroupGet, GroupDelta, Members, AllMembers, CheckGroups int
 	// Total is the sum of all kinds; Throttled are those of them that were answered with 429.
 	Total, Throttled int
 }
@@ -45,6 +47,18 @@ func (r *Requests) add(k Kind) {
 		r.Deleted++
 	case Extensions:
 		r.Extensions++
+	case GroupList:
+		r.GroupList++
+	case GroupGet:
+		r.GroupGet++
+	case GroupDelta:
+		r.GroupDelta++
+	case Members:
+		r.Members++
+	case AllMembers:
+		r.AllMembers++
+	case CheckGroups:
+		r.CheckGroups++
 	default:
 		r.Other++
 	}

@@ -8,21 +8,33 @@ type row struct {
 	// since is the position after which changes are news, and first says that everything is.
 	since uint32
 	first bool
+	// base is where the last round ended; since is before it when a round replays what it told.
+	base uint32
 	// view is the position of the log as of which the object is shown.
-	view    uint32
+	view uint32
+	// scalars is the same for what is not a link, when it is not zero: a position before view.
+	scalars uint32
 	minimal bool
 	limited bool
 	extras  bool
 	// types are the data types of directory extensions by their names, as far as they are defined.
 	types map[string]string
+	// who names the members of groups, and shut hides those of groups whose membership is hidden.
+	who  func(ref) (kind, id string, purged bool)
+	shut bool
 }
 
 // appendObject writes an object as it was at r.view, and reports whether there was anything to write: an object that
-// did not exist then, or that a first round need not mention because it is gone, is left out.
-func (d *directory) appendObject(b []byte, o *object, r *row) ([]byte, bool) {
+// did not exist then, or that a first round need not mention because it is gone, is left out. Of a group's members it
+// shows those of s, if there is any.
+func (d *directory) appendObject(b []byte, o *object, r *row, s *slice) ([]byte, bool) {
 	attrs, st := o.attrs, o.state
-	if o.last > r.view {
-		attrs, st = d.at(o, r.view)
+	view := r.view
+	if r.scalars > 0 {
+		view = r.scalars
+	}
+	if o.last > view {
+		attrs, st = d.at(o, view)
 	}
 	switch {
 	case st == absent, st != present && r.first:
@@ -38,7 +50,7 @@ func (d *directory) appendObject(b []byte, o *object, r *row) ([]byte, bool) {
 	}
 	var only []int // the properties to send in minimal mode, nil for all
 	if r.minimal && !r.first {
-		only = d.news(o, r.since, r.view)
+		only = d.news(o, r.since, view)
 	}
 	for rest := attrs; len(rest) > 0; {
 		var p int
@@ -50,6 +62,9 @@ func (d *directory) appendObject(b []byte, o *object, r *row) ([]byte, bool) {
 	}
 	if r.sel.manager {
 		b = d.appendManager(b, o, attrs, r, only == nil)
+	}
+	if s != nil && r.sel.members && !(r.shut && d.hidden(attrs)) {
+		b = d.appendMembers(b, o, r, s)
 	}
 	if r.extras {
 		b = append(b, `"displayName@microsoft.graph.note":"x","previewOnly":{"list":[1,null,{"a":"b"}]},"previewFlag":true,`...)
@@ -77,7 +92,7 @@ func appendLimited(b []byte, kind, id string, sel *selection) []byte {
 	b = append(append(append(b, `{"@odata.type":"`...), kind...), `","id":"`...)
 	b = append(append(b, id...), '"')
 	for _, name := range sel.names {
-		if name != managerProperty {
+		if name != managerProperty && (name != membersProperty || kind != groupObject) {
 			b = append(appendString(append(b, ','), name), `:null`...)
 		}
 	}
@@ -97,7 +112,7 @@ func (d *directory) appendManager(b []byte, o *object, attrs []byte, r *row, who
 		now = raw
 	}
 	if !r.first {
-		before, _ := d.at(o, r.since)
+		before, _ := d.at(o, r.base)
 		was, _ := get(before, prop)
 		moved := string(was) != string(raw)
 		if moved && was != nil && was[0] != '-' {
@@ -134,7 +149,7 @@ func (d *directory) news(o *object, since, view uint32) []int {
 		if p > view {
 			continue
 		}
-		if e.kind != changed {
+		if e.kind != changed && e.kind != linked {
 			return nil
 		}
 		for _, old := range e.old {

@@ -54,7 +54,9 @@ type Tenant struct {
 	requests Requests
 	rules    []ruleCount // of Faults.Rules
 	groups   directory   // see teams
-	expired  int         // page tokens refused because of Faults.ExpirePage
+	others   []other
+	spent    []charge // of the budget, see throttled
+	expired  int      // page tokens refused because of Faults.ExpirePage
 	// buffers are the bodies of pages that were sent, to be filled again: making new ones costs more than filling them.
 	buffers sync.Pool
 }

@@ -14,6 +14,10 @@ type walk struct {
 	c    cursor // moves on as the page fills
 	rows row
 	size int
+	// room is how many links to members the page has left; a row takes at most share of them, when that is not zero.
+	// Late lets new objects come before the rest of those that did not fit on the page before.
+	room, share int
+	late        bool
 	// repeat makes every so manieth candidate come again on the next page, older shows it before its last change at
 	// the first time.
 	repeat int
@@ -23,6 +27,8 @@ type walk struct {
 	total   uint32   // those and the strangers
 	chosen  []uint32 // the objects of a filter, in order of creation
 	again   []uint32 // to be repeated on the next page
+	parts   []part   // to be continued there
+	n       int      // rows on the page
 }
 
 // candidates counts them.
@@ -49,50 +55,118 @@ func (w *walk) candidates() {
 	w.c.Pos = min(w.c.Pos, w.total)
 }
 
-func (w *walk) done() bool { return w.c.Pos >= w.total && len(w.again) == 0 && w.size > 0 }
+func (w *walk) done() bool {
+	return w.c.Pos >= w.total && len(w.again) == 0 && len(w.parts) == 0 && w.size > 0
+}
 
-// fill appends the rows of the page. Repeated rows come first and are never repeated again.
+// part is a group of whose members some did not fit, and the link to go on with.
+type part struct {
+	Group uint32 `json:"g"`
+	From  uint32 `json:"f"`
+}
+
+// manyParts is how many unfinished groups make a page go on with them before it begins others.
+const manyParts = 8
+
+// fill appends the rows of the page. Repeated rows come first and are never repeated again; the rest of groups that did
+// not fit on the page before comes before what is new, or, where they are to be interleaved, after it.
 func (w *walk) fill(b []byte) []byte {
 	if w.size == 0 {
-		return b // what is to be repeated stays in the cursor
-	}
-	n := 0
-	add := func(out []byte, ok bool) {
-		if ok {
-			b, n = append(out, ','), n+1
-		}
+		return b // what is to be repeated or continued stays in the cursor
 	}
 	for _, i := range w.c.Again {
 		switch {
 		case int(i) >= len(w.d.objects): // a token of an earlier life of this tenant
-			continue
-		case n == w.size:
+		case w.full():
 			w.again = append(w.again, i)
-			continue
+		default:
+			b = w.add(b, part{Group: i}, &w.rows)
 		}
-		add(w.d.appendObject(b, &w.d.objects[i], &w.rows))
 	}
-	for ; w.c.Pos < w.total && n < w.size; w.c.Pos++ {
+	late := w.late && len(w.c.Parts) < manyParts
+	if !late {
+		b = w.resume(b)
+	}
+	for ; w.c.Pos < w.total && !w.full(); w.c.Pos++ {
 		i, stranger, ok := w.candidate(w.shuffled(w.c.Pos))
 		switch {
 		case !ok:
 		case stranger:
-			add(w.d.appendTombstone(b, guid("stranger", strconv.Itoa(int(i))), i%2 == 0, w.rows.extras), true)
+			b = append(w.d.appendTombstone(b, guid("stranger", strconv.Itoa(int(i))), i%2 == 0, w.rows.extras), ',')
+			w.n++
 		case w.repeat > 0 && int(w.c.Pos+1)%w.repeat == 0:
-			r := w.rows
-			if w.older {
-				r.view = w.before(&w.d.objects[i])
-			}
-			add(w.d.appendObject(b, &w.d.objects[i], &r))
+			b = w.first(b, i)
 			w.again = append(w.again, i)
 		default:
-			add(w.d.appendObject(b, &w.d.objects[i], &w.rows))
+			b = w.add(b, part{Group: i}, &w.rows)
 		}
 	}
-	w.c.Again = w.again
-	if n > 0 {
+	if late {
+		b = w.resume(b)
+	}
+	w.c.Again, w.c.Parts = w.again, w.parts
+	if w.n > 0 {
 		b = b[:len(b)-1] // the comma after the last row
 	}
+	return b
+}
+
+// full tells whether nothing more fits on the page. Where there are members to tell of, that is also when there is no
+// room for a single link.
+func (w *walk) full() bool {
+	return w.n == w.size || w.d.members != nil && w.room == 0
+}
+
+// resume goes on with the groups that did not fit on the page before.
+func (w *walk) resume(b []byte) []byte {
+	for _, p := range w.c.Parts {
+		switch {
+		case int(p.Group) >= len(w.d.objects):
+		case w.full():
+			w.parts = append(w.parts, p)
+		default:
+			b = w.add(b, p, &w.rows)
+		}
+	}
+	return b
+}
+
+// add appends a row, of a group from a link on; what does not fit is kept for the next page.
+func (w *walk) add(b []byte, p part, r *row) []byte {
+	b, s := w.row(b, p, r, false)
+	if s.more {
+		w.parts = append(w.parts, part{p.Group, s.next})
+	}
+	return b
+}
+
+// row appends a row.
+func (w *walk) row(b []byte, p part, r *row, contrary bool) ([]byte, slice) {
+	s := slice{group: p.Group, from: p.From, room: w.room, contrary: contrary}
+	if w.share > 0 {
+		s.room = min(s.room, w.share)
+	}
+	of := &s
+	if w.d.members == nil {
+		of = nil
+	}
+	out, ok := w.d.appendObject(b, &w.d.objects[p.Group], r, of)
+	if !ok {
+		return b, slice{}
+	}
+	w.n++
+	w.room -= s.used
+	return append(out, ','), s
+}
+
+// first appends the first of two deliveries of an object, which may show it as it was before its last change, and
+// members who turned more than once as they are not. Whatever does not fit is left to the second.
+func (w *walk) first(b []byte, i uint32) []byte {
+	r := w.rows
+	if w.older {
+		r.scalars = w.before(&w.d.objects[i])
+	}
+	b, _ = w.row(b, part{Group: i}, &r, w.older && !r.first)
 	return b
 }
 
@@ -154,7 +228,11 @@ func (w *walk) entry(p uint32) (i uint32, stranger, ok bool) {
 
 // relevant tells whether an entry surfaces its object: a change does only when it touches what was selected.
 func (w *walk) relevant(e *entry) bool {
-	if e.kind != changed {
+	switch e.kind {
+	case changed:
+	case linked:
+		return w.rows.sel.members
+	default:
 		return true
 	}
 	for _, old := range e.old {
@@ -165,11 +243,12 @@ func (w *walk) relevant(e *entry) bool {
 	return false
 }
 
-// before is the position of the log just before the object's last visible change, or the present one if it never
-// changed.
+// before is the position of the log just before the object's last visible change. It is the present one if the object
+// never changed, and also if that change was told by an earlier round already: a round that is begun again need not
+// replay the object, and then nothing would put the older state right.
 func (w *walk) before(o *object) uint32 {
-	for p := o.last; p > 0; p = w.d.log[p-1].prev {
-		if p > w.rows.view {
+	for p := o.last; p > w.c.Base; p = w.d.log[p-1].prev {
+		if p > w.rows.view || w.d.log[p-1].kind == linked {
 			continue
 		}
 		if w.d.log[p-1].kind == changed {
