@@ -67,6 +67,12 @@ type Faults struct {
 	// AccessLife is how long an access token lives; zero means 3599 seconds.
 	AccessLife time.Duration
 
+	// EnforceBudget answers 429 when requests have cost more than the service grants an application in one tenant within
+	// ten seconds of the tenant's clock: 3,500 resource units with fewer than 50 users, 5,000 with up to 500, else 8,000.
+	// Budget is another number of units; zero means these.
+	EnforceBudget bool
+	Budget        int
+
 	// Limited sends objects as to someone who may not see them: id and type, everything else null.
 	Limited bool
 	// Denied answers Graph requests with 403 Authorization_RequestDenied, UnknownIdentity with 403

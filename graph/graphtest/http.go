@@ -179,6 +179,11 @@ func (q *request) serve() answer {
 	if a, ok := q.authorize(); !ok {
 		return a
 	}
+	return q.budgeted(q.serveGraph)
+}
+
+// serveGraph answers a request to Graph whose access token is good.
+func (q *request) serveGraph() answer {
 	if q.kind != Other && q.r.Method != q.method() {
 		return q.fail(http.StatusMethodNotAllowed, "Request_BadRequest", "Specified HTTP method is not allowed for the request target.")
 	}

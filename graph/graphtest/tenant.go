@@ -69,11 +69,11 @@ func (t *Tenant) Set(change func(t *Tenant)) {
 	change(t)
 }
 
-// SetFaults replaces the switches while the tenant is served, and begins the counts of rules anew.
+// SetFaults replaces the switches while the tenant is served, and begins the counts of rules and of the budget anew.
 func (t *Tenant) SetFaults(f Faults) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.Faults, t.rules, t.expired = f, nil, 0
+	t.Faults, t.rules, t.expired, t.spent = f, nil, 0, nil
 }
 
 // Identity returns the tenant's id, name and domain and the application's id and secret, with defaults applied.
