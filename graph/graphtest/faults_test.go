@@ -178,6 +178,44 @@ func TestRepeatShowsTheOlderStateFirst(t *testing.T) {
 	}
 }
 
+// TestReplayIsNeverOlder has a round replay what an earlier one told while the first of two deliveries shows an older
+// state, and begins the round again without the replay: nothing that was told before may have become older by it.
+func TestReplayIsNeverOlder(t *testing.T) {
+	tenant := &graphtest.Tenant{}
+	all := tenant.Add(graphtest.User{"displayName": "A1"}, graphtest.User{"displayName": "B1"})
+	c := connect(t, tenant)
+	tenant.Update(all[0], map[string]any{"displayName": "A2"})
+	_, link := c.drain(c.start("$select=displayName,jobTitle"))
+	tenant.Update(all[1], map[string]any{"displayName": "B2"})
+	tenant.SetFaults(graphtest.Faults{Replay: 3, Repeat: 1, OlderFirst: true, PageSize: 10})
+
+	var got []string
+	for _, raw := range c.page(link).Value { // the round is broken off after its first page
+		var r row
+		if err := json.Unmarshal(raw, &r); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, fmt.Sprint(r["displayName"]))
+	}
+	if want := []string{"A2", "B1"}; !slices.Equal(got, want) {
+		t.Errorf("first deliveries: got %v, want %v: A was told as A2 before, B is of this round", got, want)
+	}
+	tenant.SetFaults(graphtest.Faults{})
+	rows, _ := c.drain(link)
+	if got, want := show(rows), `{"displayName":"B2","id":"`+all[1]+`"}`; got != want {
+		t.Errorf("the round begun again: got %s, want %s", got, want)
+	}
+	// A property that changed before the round does not become older because another one changed in it.
+	tenant.Update(all[0], map[string]any{"jobTitle": "Boss"})
+	tenant.SetFaults(graphtest.Faults{Replay: 9, Repeat: 1, OlderFirst: true})
+	rows, _ = c.drain(link)
+	for _, r := range rows {
+		if r.id() == all[0] && r["displayName"] != "A2" {
+			t.Errorf("replayed beside a change: got %v", r)
+		}
+	}
+}
+
 func TestReplay(t *testing.T) {
 	tenant := &graphtest.Tenant{}
 	all := tenant.Add(graphtest.User{"displayName": "A"}, graphtest.User{"displayName": "B"}, graphtest.User{"displayName": "C"})
