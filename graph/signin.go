@@ -39,11 +39,15 @@ func parseSignInFault(body []byte) signInFault {
 	}
 	// error_codes is what programs are to read. The text stands in where it is missing.
 	if m := aadstsForm.FindStringSubmatch(f.Description); len(f.Codes) == 0 && m != nil {
-		if n, err := strconv.Atoi(m[1]); err == nil {
-			f.Codes = []int{n}
-		}
+		f.Codes = []int{number(m[1])}
 	}
 	return f
+}
+
+// number reads the few digits that a form has found.
+func number(digits string) int {
+	n, _ := strconv.Atoi(digits)
+	return n
 }
 
 // says returns the sentence of the description that speaks to people, without the identifiers that trail it.
@@ -112,7 +116,7 @@ type advice struct {
 // signInAdvice is the table. {tenant}, {client}, {ask}, {authority} and {scope} stand for what is configured.
 func signInAdvice() []advice {
 	return []advice{
-		{[]int{700016}, dirsync.Unauthorized, "The application {client} is not known in tenant {tenant}. Check the client id and the tenant id; if both are right, have an administrator of the tenant {ask}."},
+		{[]int{700016, 7000229}, dirsync.Unauthorized, "The application {client} is not known in tenant {tenant}. Check the client id and the tenant id; if both are right, have an administrator of the tenant {ask}."},
 		{[]int{700038}, dirsync.Unauthorized, "The client id {client} is mistyped. Copy the Application (client) ID from the app registration's overview page."},
 		{[]int{7000215}, dirsync.Unauthorized, "The client secret is wrong. Paste the secret's Value, not its Secret ID. A new secret takes up to a minute to work."},
 		{[]int{7000222}, dirsync.Unauthorized, "The client secret has expired. Create a new one under Certificates & secrets of the app registration and put it in place of the old one, or use a certificate."},
