@@ -107,6 +107,8 @@ type Decision struct {
 	Change *Change
 	// Rejection replaces the one that may stand against the person. When it is nil, a standing one is lifted.
 	Rejection *Rejection
+	// Differs says that the account is meant to stay different from the source, in fields that are written only once.
+	Differs bool
 	// Wait keeps the person owed without a change: a deletion whose grace has not ended.
 	Wait bool
 	Next Owed
@@ -123,6 +125,8 @@ type Outcome struct {
 	Owed *Owed
 	// Rejection is set when the target itself refused the record.
 	Rejection *Rejection
+	// Differs, for a Create that is Done, says that the account it found is meant to stay different; see Decision.Differs.
+	Differs bool
 	// Error says why the change failed, for people, without secrets.
 	Error string
 }

@@ -132,6 +132,8 @@ type Totals struct {
 	Active, Inactive int
 	// Rejected are the people whose records make no valid user, Owed those who must be planned again.
 	Rejected, Owed int
+	// Differing are the accounts that differ from the source in a field that is written only once; see Decision.Differs.
+	Differing int
 	// Failing are those of the owed whose last change failed: Owed.Attempts is not zero.
 	Failing int
 }

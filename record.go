@@ -150,10 +150,14 @@ func (as Attributes) Equal(other Attributes) bool {
 }
 
 // Unsaid tells whether as holds a value that newer leaves out. A full reading that leaves out what was there before
-// may mean that it was cleared meanwhile, or nothing at all; only a look-up by id can say.
-func (as Attributes) Unsaid(newer Attributes) bool {
+// may mean that it was cleared meanwhile, or nothing at all; only a look-up by id can say. asked are the names of the
+// attributes that the reading asks for, sorted; what it does not ask for it cannot leave out. Nil means all.
+func (as Attributes) Unsaid(newer Attributes, asked []string) bool {
 	for _, a := range as {
 		if a.IsNull() {
+			continue
+		}
+		if _, ok := slices.BinarySearch(asked, a.Name); asked != nil && !ok {
 			continue
 		}
 		if _, ok := newer.Get(a.Name); !ok {

@@ -91,5 +91,8 @@ type Applied struct {
 	Err     error
 }
 
+// Asker is a Source that can tell which attributes its readings ask for.
+type Asker interface{ Asked() []string }
+
 // RequestCounter is a Source or Target that can tell how many requests it has sent, retries included.
 type RequestCounter interface{ Requests() int }

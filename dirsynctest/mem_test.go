@@ -37,11 +37,11 @@ func TestStoreFaults(t *testing.T) {
 				}
 				return nil, nil
 			}
-			m, err := s.Merge(ctx, []dirsync.Record{{ID: "p"}}, engine.ReadState{Round: 1}, now)
+			m, err := s.Merge(ctx, []dirsync.Record{{ID: "p"}}, dirsync.ReadState{Round: 1}, now)
 			if err != test.want {
 				t.Errorf("got %v, want %v", err, test.want)
 			}
-			if err != nil && m != (engine.Merged{}) {
+			if err != nil && m != (dirsync.Merged{}) {
 				t.Errorf("got %v beside an error", m)
 			}
 			totals, err := s.Totals(ctx)

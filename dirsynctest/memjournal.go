@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"dirsync"
-	"dirsync/sync/engine"
 )
 
 // Decide implements engine.Planning.
@@ -29,13 +28,14 @@ func (s *Store) Decide(ctx context.Context, id dirsync.RunID, decisions []dirsyn
 			current := p.Owed.Mark != 0 && p.Owed.Mark == d.Mark
 			switch {
 			case d.Change != nil:
-				r.plan[engine.PlanKey{Kind: d.Change.Kind, Seq: d.Seq}] = cloneChange(*d.Change)
+				r.plan[dirsync.PlanKey{Kind: d.Change.Kind, Seq: d.Seq}] = cloneChange(*d.Change)
 			case !current:
 			case d.Wait:
 				p.Owed = next(p.Owed, d.Next)
 			default:
 				p.Owed = dirsync.Owed{}
 			}
+			p.differs = d.Differs
 			p.rejection = nil
 			if d.Rejection != nil {
 				rejection := cloneRejection(*d.Rejection)
@@ -79,17 +79,17 @@ func (s *Store) ClearPlan(ctx context.Context, id dirsync.RunID) error {
 		}
 		clear(r.plan)
 		clear(r.outcomes)
-		r.progress = engine.PlanKey{}
+		r.progress = dirsync.PlanKey{}
 		return nil
 	})
 }
 
 // keys returns the plan's keys in order.
-func (r *run) keys() []engine.PlanKey {
+func (r *run) keys() []dirsync.PlanKey {
 	return slices.SortedFunc(maps.Keys(r.plan), comparePlanKeys)
 }
 
-func comparePlanKeys(a, b engine.PlanKey) int {
+func comparePlanKeys(a, b dirsync.PlanKey) int {
 	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Seq, b.Seq))
 }
 
@@ -111,7 +111,7 @@ func (s *Store) Plan(ctx context.Context, id dirsync.RunID, kind dirsync.ChangeK
 }
 
 // Settle implements engine.Applying.
-func (s *Store) Settle(ctx context.Context, id dirsync.RunID, outcomes []dirsync.Outcome, progress engine.PlanKey) error {
+func (s *Store) Settle(ctx context.Context, id dirsync.RunID, outcomes []dirsync.Outcome, progress dirsync.PlanKey) error {
 	return s.do(ctx, "Settle", func() error {
 		r, err := s.run(id)
 		if err != nil {
@@ -127,6 +127,9 @@ func (s *Store) Settle(ctx context.Context, id dirsync.RunID, outcomes []dirsync
 			p, _ := s.known("settle", o.Change.Seq)
 			p.Link = cloneLink(o.Link)
 			s.settleDebt(p, o)
+			if o.Link.IsZero() || o.Result == dirsync.Done && o.Change.Kind == dirsync.Create {
+				p.differs = o.Differs && !o.Link.IsZero()
+			}
 			switch {
 			case o.Rejection != nil:
 				rejection := cloneRejection(*o.Rejection)
@@ -139,7 +142,7 @@ func (s *Store) Settle(ctx context.Context, id dirsync.RunID, outcomes []dirsync
 				rejection := cloneRejection(*o.Rejection)
 				kept.Rejection = &rejection
 			}
-			r.outcomes[engine.PlanKey{Kind: o.Change.Kind, Seq: o.Change.Seq}] = kept
+			r.outcomes[dirsync.PlanKey{Kind: o.Change.Kind, Seq: o.Change.Seq}] = kept
 		}
 		r.progress = progress
 		return nil
@@ -199,7 +202,7 @@ func (s *Store) NewRun(ctx context.Context, r dirsync.Run) (id dirsync.RunID, er
 		id = s.lastRun
 		r = cloneRun(r)
 		r.ID = id
-		s.runs[id] = &run{Run: r, plan: map[engine.PlanKey]dirsync.Change{}, outcomes: map[engine.PlanKey]dirsync.Outcome{}}
+		s.runs[id] = &run{Run: r, plan: map[dirsync.PlanKey]dirsync.Change{}, outcomes: map[dirsync.PlanKey]dirsync.Outcome{}}
 		return nil
 	})
 	if err != nil {
@@ -237,7 +240,7 @@ func (s *Store) Runs(ctx context.Context, before dirsync.RunID, limit int) (out 
 
 // Outcomes implements engine.Journal. What is remembered of an outcome is its Change as planned, its Result, its
 // Rejection and its Error; the link and the debt are with the person.
-func (s *Store) Outcomes(ctx context.Context, id dirsync.RunID, after engine.PlanKey, limit int) (out []dirsync.Outcome, err error) {
+func (s *Store) Outcomes(ctx context.Context, id dirsync.RunID, after dirsync.PlanKey, limit int) (out []dirsync.Outcome, err error) {
 	err = s.do(ctx, "Outcomes", func() error {
 		r, err := s.run(id)
 		if err != nil {
@@ -257,6 +260,21 @@ func (s *Store) Outcomes(ctx context.Context, id dirsync.RunID, after engine.Pla
 				o.Rejection = &rejection
 			}
 			out = append(out, o)
+		}
+		return nil
+	})
+	return out, err
+}
+
+// Standings implements engine.Applying.
+func (s *Store) Standings(ctx context.Context, people []dirsync.Seq) (out []dirsync.Standing, err error) {
+	err = s.do(ctx, "Standings", func() error {
+		for _, seq := range people {
+			var standing dirsync.Standing
+			if p, err := s.known("standings", seq); err == nil {
+				standing = dirsync.Standing{Link: cloneLink(p.Link), Owed: p.Owed}
+			}
+			out = append(out, standing)
 		}
 		return nil
 	})

@@ -21,7 +21,7 @@ type Store struct {
 	Fault func(op string) (before, after error)
 
 	mu      sync.Mutex
-	state   engine.ReadState
+	state   dirsync.ReadState
 	people  []*person // the person with Seq n is people[n-1]
 	ids     map[dirsync.ID]*person
 	mark    uint64
@@ -35,15 +35,16 @@ var _ engine.Store = (*Store)(nil)
 type person struct {
 	dirsync.Person
 	rejection *dirsync.Rejection
+	differs   bool
 	seen      uint64 // the round that last mentioned them while everybody was read; 0: none
 	unsure    bool   // whether that mention left out what the shadow holds
 }
 
 type run struct {
 	dirsync.Run
-	plan     map[engine.PlanKey]dirsync.Change
-	outcomes map[engine.PlanKey]dirsync.Outcome
-	progress engine.PlanKey
+	plan     map[dirsync.PlanKey]dirsync.Change
+	outcomes map[dirsync.PlanKey]dirsync.Outcome
+	progress dirsync.PlanKey
 }
 
 // NewStore returns an empty store.
@@ -72,18 +73,18 @@ func (s *Store) do(ctx context.Context, op string, fn func() error) error {
 }
 
 // ReadState implements engine.Reading.
-func (s *Store) ReadState(ctx context.Context) (state engine.ReadState, err error) {
+func (s *Store) ReadState(ctx context.Context) (state dirsync.ReadState, err error) {
 	err = s.do(ctx, "ReadState", func() error { state = s.state; return nil })
 	return state, err
 }
 
 // SetReadState implements engine.Reading.
-func (s *Store) SetReadState(ctx context.Context, state engine.ReadState) error {
+func (s *Store) SetReadState(ctx context.Context, state dirsync.ReadState) error {
 	return s.do(ctx, "SetReadState", func() error { s.state = state; return nil })
 }
 
 // Merge implements engine.Reading.
-func (s *Store) Merge(ctx context.Context, records []dirsync.Record, state engine.ReadState, now time.Time) (m engine.Merged, err error) {
+func (s *Store) Merge(ctx context.Context, records []dirsync.Record, state dirsync.ReadState, now time.Time) (m dirsync.Merged, err error) {
 	err = s.do(ctx, "Merge", func() error {
 		s.mark++
 		for _, r := range records {
@@ -93,12 +94,12 @@ func (s *Store) Merge(ctx context.Context, records []dirsync.Record, state engin
 		return nil
 	})
 	if err != nil {
-		return engine.Merged{}, err
+		return dirsync.Merged{}, err
 	}
 	return m, nil
 }
 
-func (s *Store) merge(r dirsync.Record, state engine.ReadState, now time.Time, m *engine.Merged) {
+func (s *Store) merge(r dirsync.Record, state dirsync.ReadState, now time.Time, m *dirsync.Merged) {
 	p := s.ids[r.ID]
 	switch {
 	case r.Gone != dirsync.Present && p == nil:
@@ -122,7 +123,7 @@ func (s *Store) merge(r dirsync.Record, state engine.ReadState, now time.Time, m
 		s.see(p, r.Whole, false, state)
 		return
 	}
-	unsaid := p.Shadow.Unsaid(r.Attrs)
+	unsaid := p.Shadow.Unsaid(r.Attrs, state.AskedFor())
 	shadow := cloneAttributes(r.Attrs)
 	if !r.Whole {
 		shadow = p.Shadow.Merge(shadow)
@@ -138,7 +139,7 @@ func (s *Store) merge(r dirsync.Record, state engine.ReadState, now time.Time, m
 }
 
 // see notes that a present person was mentioned.
-func (s *Store) see(p *person, whole, unsaid bool, state engine.ReadState) {
+func (s *Store) see(p *person, whole, unsaid bool, state dirsync.ReadState) {
 	if !state.Full {
 		return
 	}
@@ -157,14 +158,14 @@ func (s *Store) owe(p *person, why dirsync.Why, now time.Time) {
 }
 
 // Unconfirmed implements engine.Reading.
-func (s *Store) Unconfirmed(ctx context.Context, round uint64, after dirsync.Seq, limit int) (out []engine.Candidate, err error) {
+func (s *Store) Unconfirmed(ctx context.Context, round uint64, after dirsync.Seq, limit int) (out []dirsync.Candidate, err error) {
 	err = s.do(ctx, "Unconfirmed", func() error {
 		for p := range s.from(after) {
 			if len(out) == limit {
 				return nil
 			}
 			if p.Gone == dirsync.Present && (p.seen != round || p.unsure) {
-				out = append(out, engine.Candidate{Seq: p.Seq, ID: p.ID})
+				out = append(out, dirsync.Candidate{Seq: p.Seq, ID: p.ID})
 			}
 		}
 		return nil
@@ -184,7 +185,7 @@ func (s *Store) from(after dirsync.Seq) func(func(*person) bool) {
 }
 
 // EndRound implements engine.Reading.
-func (s *Store) EndRound(ctx context.Context, state engine.ReadState) error {
+func (s *Store) EndRound(ctx context.Context, state dirsync.ReadState) error {
 	return s.do(ctx, "EndRound", func() error {
 		for _, p := range s.people {
 			p.seen, p.unsure = 0, false
@@ -195,7 +196,7 @@ func (s *Store) EndRound(ctx context.Context, state engine.ReadState) error {
 }
 
 // OweAll implements engine.Planning.
-func (s *Store) OweAll(ctx context.Context, why dirsync.Why, state engine.ReadState, now time.Time) error {
+func (s *Store) OweAll(ctx context.Context, why dirsync.Why, state dirsync.ReadState, now time.Time) error {
 	return s.do(ctx, "OweAll", func() error {
 		s.mark++
 		for _, p := range s.people {
@@ -243,6 +244,9 @@ func (s *Store) Totals(ctx context.Context) (t dirsync.Totals, err error) {
 			}
 			if p.Owed.Mark != 0 {
 				t.Owed++
+			}
+			if p.differs {
+				t.Differing++
 			}
 			if p.Owed.Mark != 0 && p.Owed.Attempts != 0 {
 				t.Failing++

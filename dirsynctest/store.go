@@ -40,13 +40,14 @@ func TestStore(t *testing.T, open func(t *testing.T) engine.Store) {
 		{"a cancelled call has no effect", (*storeTest).cancels},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			test.run(&storeTest{T: t, Store: open(t), ctx: context.Background(), now: storeEpoch})
+			test.run(&storeTest{T: t, Store: open(t), ctx: context.Background(), now: storeEpoch()})
 		})
 	}
 	t.Run("behaves like the model whatever happens", func(t *testing.T) { storeProperty(t, open) })
 }
 
-var storeEpoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+// storeEpoch is when the tests of a store begin.
+func storeEpoch() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }
 
 // storeTest is one test with its store.
 type storeTest struct {
@@ -54,7 +55,7 @@ type storeTest struct {
 	engine.Store
 	ctx   context.Context
 	now   time.Time
-	state engine.ReadState
+	state dirsync.ReadState
 }
 
 func (t *storeTest) must(err error) {
@@ -86,7 +87,7 @@ func tombstone(n int, gone dirsync.Gone) dirsync.Record {
 	return dirsync.Record{ID: personID(n), Gone: gone}
 }
 
-func (t *storeTest) merge(records ...dirsync.Record) engine.Merged {
+func (t *storeTest) merge(records ...dirsync.Record) dirsync.Merged {
 	t.Helper()
 	m, err := t.Merge(t.ctx, records, t.state, t.now)
 	t.must(err)
@@ -169,12 +170,12 @@ func done(c dirsync.Change, account string) dirsync.Outcome {
 	return dirsync.Outcome{Change: c, Result: dirsync.Done, Link: dirsync.Link{Account: account, Active: true, Held: c.After}}
 }
 
-func keyOf(c dirsync.Change) engine.PlanKey { return engine.PlanKey{Kind: c.Kind, Seq: c.Seq} }
+func keyOf(c dirsync.Change) dirsync.PlanKey { return dirsync.PlanKey{Kind: c.Kind, Seq: c.Seq} }
 
 func (t *storeTest) empty() {
 	state, err := t.ReadState(t.ctx)
 	t.must(err)
-	t.same("state", state, engine.ReadState{})
+	t.same("state", state, dirsync.ReadState{})
 	t.same("totals", t.totals(), dirsync.Totals{})
 	people, err := t.People(t.ctx, 0, 10)
 	t.must(err)
@@ -186,7 +187,7 @@ func (t *storeTest) empty() {
 	t.must(err)
 	standings, err := t.Standings(t.ctx, []dirsync.Seq{1, 2})
 	t.must(err)
-	t.same("standings", standings, make([]engine.Standing, 2))
+	t.same("standings", standings, make([]dirsync.Standing, 2))
 	if n := len(people) + len(missing) + len(runs) + len(rejections) + len(t.owed()); n != 0 {
 		t.Errorf("got %d rows, want none", n)
 	}
@@ -194,12 +195,12 @@ func (t *storeTest) empty() {
 	if got := dirsync.KindOf(err); got != dirsync.NotFound {
 		t.Errorf("got %v, want NotFound", err)
 	}
-	t.must(t.EndRound(t.ctx, engine.ReadState{Round: 3}))
-	t.must(t.OweAll(t.ctx, dirsync.WhyConfig, engine.ReadState{Round: 4}, t.now))
+	t.must(t.EndRound(t.ctx, dirsync.ReadState{Round: 3}))
+	t.must(t.OweAll(t.ctx, dirsync.WhyConfig, dirsync.ReadState{Round: 4}, t.now))
 	state, err = t.ReadState(t.ctx)
 	t.must(err)
-	t.same("state", state, engine.ReadState{Round: 4})
-	want := engine.ReadState{Base: "b", Page: "p", Round: 7, Open: true, Full: true, Confirming: true, Completed: t.now, Fingerprint: "f"}
+	t.same("state", state, dirsync.ReadState{Round: 4})
+	want := dirsync.ReadState{Base: "b", Page: "p", Round: 7, Open: true, Full: true, Confirming: true, Completed: t.now, Fingerprint: "f"}
 	t.must(t.SetReadState(t.ctx, want))
 	state, err = t.ReadState(t.ctx)
 	t.must(err)
@@ -207,9 +208,9 @@ func (t *storeTest) empty() {
 }
 
 func (t *storeTest) merges() {
-	t.state = engine.ReadState{Round: 1, Open: true, Page: "two"}
+	t.state = dirsync.ReadState{Round: 1, Open: true, Page: "two"}
 	t.same("merged", t.merge(record(1, "a", `"1"`, "b", `"2"`), record(2, "a", "null"), tombstone(3, dirsync.GoneSoft)),
-		engine.Merged{Added: 2, Unknown: 1})
+		dirsync.Merged{Added: 2, Unknown: 1})
 	state, err := t.ReadState(t.ctx)
 	t.must(err)
 	t.same("state", state, t.state)
@@ -220,30 +221,30 @@ func (t *storeTest) merges() {
 	t.settleAll(t.run())
 	t.same("totals when settled", t.totals(), dirsync.Totals{People: 2})
 	t.now = t.now.Add(time.Hour)
-	t.same("merged again", t.merge(record(1, "a", `"1"`), record(2)), engine.Merged{Same: 2})
+	t.same("merged again", t.merge(record(1, "a", `"1"`), record(2)), dirsync.Merged{Same: 2})
 	t.same("totals when nothing changed", t.totals(), dirsync.Totals{People: 2})
 
-	t.same("merged a change", t.merge(record(1, "b", "null", "c", "3")), engine.Merged{Changed: 1})
+	t.same("merged a change", t.merge(record(1, "b", "null", "c", "3")), dirsync.Merged{Changed: 1})
 	owed.Since = t.now
 	t.same("changed person", t.person(1),
 		dirsync.Person{Seq: 1, ID: personID(1), Shadow: record(1, "a", `"1"`, "b", "null", "c", "3").Attrs, Owed: owed})
 	whole := record(1, "c", "3")
 	whole.Whole = true
-	t.same("merged a whole record", t.merge(whole), engine.Merged{Changed: 1})
+	t.same("merged a whole record", t.merge(whole), dirsync.Merged{Changed: 1})
 	t.same("replaced person", t.person(1).Shadow, whole.Attrs)
 
-	t.same("merged a deletion", t.merge(tombstone(2, dirsync.GoneSoft)), engine.Merged{Removed: 1})
+	t.same("merged a deletion", t.merge(tombstone(2, dirsync.GoneSoft)), dirsync.Merged{Removed: 1})
 	gone := dirsync.Person{Seq: 2, ID: personID(2), Gone: dirsync.GoneSoft, GoneAt: t.now, Shadow: record(2, "a", "null").Attrs, Owed: owed}
 	t.same("gone person", t.person(2), gone)
 	t.same("totals with one gone", t.totals(), dirsync.Totals{People: 1, Gone: 1, Owed: 2})
 	t.settleAll(t.run())
 	t.now = t.now.Add(time.Hour)
 	t.same("merged more deletions", t.merge(tombstone(2, dirsync.GoneSoft), tombstone(2, dirsync.GoneHard), tombstone(2, dirsync.GoneSoft)),
-		engine.Merged{Same: 3})
+		dirsync.Merged{Same: 3})
 	gone.Gone, gone.Owed = dirsync.GoneHard, dirsync.Owed{}
 	t.same("person gone for good", t.person(2), gone)
 
-	t.same("merged a return", t.merge(record(2)), engine.Merged{Changed: 1})
+	t.same("merged a return", t.merge(record(2)), dirsync.Merged{Changed: 1})
 	gone.Gone, gone.GoneAt, gone.Owed = dirsync.Present, time.Time{}, dirsync.Owed{Mark: 1, Why: dirsync.WhyRecord, Since: t.now}
 	t.same("returned person", t.person(2), gone)
 	t.same("totals after the return", t.totals(), dirsync.Totals{People: 2, Owed: 1})
@@ -251,7 +252,7 @@ func (t *storeTest) merges() {
 
 func (t *storeTest) mergesInOrder() {
 	m := t.merge(record(1, "a", "1"), record(1, "a", "2"), tombstone(1, dirsync.GoneHard), record(1, "b", "3"), record(2), tombstone(2, dirsync.GoneSoft))
-	t.same("merged", m, engine.Merged{Added: 2, Changed: 2, Removed: 2})
+	t.same("merged", m, dirsync.Merged{Added: 2, Changed: 2, Removed: 2})
 	t.same("person", t.person(1).Shadow, record(1, "a", "2", "b", "3").Attrs)
 	t.same("totals", t.totals(), dirsync.Totals{People: 1, Gone: 1, Owed: 2})
 	t.same("gone", t.person(2).Gone, dirsync.GoneSoft)
@@ -276,7 +277,7 @@ func (t *storeTest) unconfirmed(round uint64) []int {
 func (t *storeTest) rounds() {
 	t.merge(record(1), record(2), record(3), record(4), tombstone(4, dirsync.GoneSoft))
 	t.same("missing before any full round", t.unconfirmed(1), []int{1, 2, 3})
-	t.state = engine.ReadState{Round: 2, Open: true, Full: true}
+	t.state = dirsync.ReadState{Round: 2, Open: true, Full: true}
 	t.merge(record(2), record(5))
 	t.same("missing", t.unconfirmed(2), []int{1, 3})
 	t.merge(tombstone(3, dirsync.GoneSoft), record(4))
@@ -292,13 +293,13 @@ func (t *storeTest) rounds() {
 	t.state.Full = false
 	t.merge(record(2))
 	t.same("a mention outside of a full round counts for nothing", t.unconfirmed(3), []int{2, 4, 5})
-	t.must(t.EndRound(t.ctx, engine.ReadState{Round: 3}))
+	t.must(t.EndRound(t.ctx, dirsync.ReadState{Round: 3}))
 	t.same("missing after the end", t.unconfirmed(3), []int{1, 2, 4, 5})
 }
 
 func (t *storeTest) unsure() {
 	t.merge(record(1, "a", "1", "b", "2"), record(2, "a", "1", "b", "null"), record(3, "a", "1"))
-	t.state = engine.ReadState{Round: 1, Open: true, Full: true}
+	t.state = dirsync.ReadState{Round: 1, Open: true, Full: true}
 	t.merge(record(1, "a", "1"), record(2, "a", "1"), record(3, "a", "1"))
 	t.same("left out a value", t.unconfirmed(1), []int{1})
 	t.merge(record(1, "a", "1", "b", "2"))
@@ -324,11 +325,11 @@ func (t *storeTest) cancels() {
 	run := t.run()
 	for name, err := range map[string]error{
 		"Merge":        second(t.Merge(ctx, []dirsync.Record{record(2)}, t.state, t.now)),
-		"SetReadState": t.SetReadState(ctx, engine.ReadState{Round: 9}),
-		"EndRound":     t.EndRound(ctx, engine.ReadState{Round: 9}),
-		"OweAll":       t.OweAll(ctx, dirsync.WhyConfig, engine.ReadState{Round: 9}, t.now),
+		"SetReadState": t.SetReadState(ctx, dirsync.ReadState{Round: 9}),
+		"EndRound":     t.EndRound(ctx, dirsync.ReadState{Round: 9}),
+		"OweAll":       t.OweAll(ctx, dirsync.WhyConfig, dirsync.ReadState{Round: 9}, t.now),
 		"Decide":       t.Decide(ctx, run, []dirsync.Decision{{Seq: 1, Mark: t.owed()[0].Owed.Mark}}),
-		"Settle":       t.Settle(ctx, run, nil, engine.PlanKey{}),
+		"Settle":       t.Settle(ctx, run, nil, dirsync.PlanKey{}),
 		"NewRun":       second(t.NewRun(ctx, dirsync.Run{})),
 		"SaveRun":      t.SaveRun(ctx, dirsync.Run{ID: run}),
 		"Owed":         second(t.Owed(ctx, t.now, 0, 1)),

@@ -20,7 +20,7 @@ import (
 // storeProperty does random things to a store and to the model, and compares everything that can be seen after each.
 func storeProperty(t *testing.T, open func(t *testing.T) engine.Store) {
 	rapid.Check(t, func(r *rapid.T) {
-		p := &pair{T: r, ctx: context.Background(), model: NewStore(), store: open(t), now: storeEpoch, state: engine.ReadState{Round: 1}}
+		p := &pair{T: r, ctx: context.Background(), model: NewStore(), store: open(t), now: storeEpoch(), state: dirsync.ReadState{Round: 1}}
 		r.Repeat(map[string]func(*rapid.T){
 			"merge":     p.merge,
 			"new round": p.newRound,
@@ -47,7 +47,7 @@ type pair struct {
 	model *Store
 	store engine.Store
 	now   time.Time
-	state engine.ReadState
+	state dirsync.ReadState
 	runs  []runPair
 }
 
@@ -161,7 +161,7 @@ func (p *pair) decide(r *rapid.T) {
 		if !rapid.Bool().Draw(r, "decide") {
 			continue
 		}
-		d := dirsync.Decision{Seq: model[i].Seq}
+		d := dirsync.Decision{Seq: model[i].Seq, Differs: rapid.Bool().Draw(r, "differs")}
 		switch rapid.IntRange(0, 3).Draw(r, "decision") {
 		case 0, 1:
 			kind := rapid.SampledFrom(dirsync.ChangeKinds()).Draw(r, "kind")
@@ -191,8 +191,8 @@ func (p *pair) decide(r *rapid.T) {
 
 func (p *pair) settle(r *rapid.T) {
 	run := p.aRun(r)
-	model, errM := p.model.Outcomes(p.ctx, run.model, engine.PlanKey{}, 100)
-	store, errS := p.store.Outcomes(p.ctx, run.store, engine.PlanKey{}, 100)
+	model, errM := p.model.Outcomes(p.ctx, run.model, dirsync.PlanKey{}, 100)
+	store, errS := p.store.Outcomes(p.ctx, run.store, dirsync.PlanKey{}, 100)
 	p.both(r, "Outcomes", errM, errS)
 	if len(model) == 0 {
 		r.Skip("nothing is planned")
@@ -203,6 +203,7 @@ func (p *pair) settle(r *rapid.T) {
 			continue
 		}
 		o := dirsync.Outcome{Result: rapid.SampledFrom([]dirsync.Result{dirsync.Done, dirsync.Done, dirsync.Failed, dirsync.Refused, dirsync.HeldBack}).Draw(r, "result")}
+		o.Differs = rapid.Bool().Draw(r, "differs")
 		o.Link = rapid.SampledFrom([]dirsync.Link{{}, {Account: "a", Active: true, Held: values("x", "x@a.example")}, {Account: "a", DeactivatedAt: p.now},
 			{Doubt: dirsync.Create}, {Account: "b", Active: true, Doubt: dirsync.Update}}).Draw(r, "link")
 		if o.Result != dirsync.Done || rapid.IntRange(0, 5).Draw(r, "more") == 0 {
@@ -306,8 +307,8 @@ func (p *pair) compareRuns(r *rapid.T) {
 	}
 	p.equal(r, "runs", s, m)
 	for _, run := range p.runs {
-		m, errM := p.model.Outcomes(p.ctx, run.model, engine.PlanKey{}, 1000)
-		s, errS := p.store.Outcomes(p.ctx, run.store, engine.PlanKey{}, 1000)
+		m, errM := p.model.Outcomes(p.ctx, run.model, dirsync.PlanKey{}, 1000)
+		s, errS := p.store.Outcomes(p.ctx, run.store, dirsync.PlanKey{}, 1000)
 		p.both(r, "Outcomes", errM, errS)
 		for i := range m {
 			m[i].Change.Mark = 0

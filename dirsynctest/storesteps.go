@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"dirsync"
-	"dirsync/sync/engine"
 )
 
 func (t *storeTest) debts() {
@@ -48,7 +47,7 @@ func (t *storeTest) owesAll() {
 	}))
 	t0 := t.now
 	t.now = t.now.Add(time.Hour)
-	t.state = engine.ReadState{Round: 1, Fingerprint: "new"}
+	t.state = dirsync.ReadState{Round: 1, Fingerprint: "new"}
 	t.must(t.OweAll(t.ctx, dirsync.WhyConfig, t.state, t.now))
 	state, err := t.ReadState(t.ctx)
 	t.must(err)
@@ -116,7 +115,7 @@ func (t *storeTest) decides() {
 		t.must(err)
 		t.same("plan", got, want)
 	}
-	outcomes, err := t.Outcomes(t.ctx, run, engine.PlanKey{}, 10)
+	outcomes, err := t.Outcomes(t.ctx, run, dirsync.PlanKey{}, 10)
 	t.must(err)
 	t.same("outcomes of a plan", outcomes, []dirsync.Outcome{{Change: update}, {Change: create}})
 
@@ -129,7 +128,7 @@ func (t *storeTest) decides() {
 	t.same("totals", t.totals(), dirsync.Totals{People: 4, Owed: 3})
 
 	t.must(t.ClearPlan(t.ctx, run))
-	outcomes, err = t.Outcomes(t.ctx, run, engine.PlanKey{}, 10)
+	outcomes, err = t.Outcomes(t.ctx, run, dirsync.PlanKey{}, 10)
 	t.must(err)
 	t.same("outcomes of no plan", len(outcomes), 0)
 	t.must(t.ClearPlan(t.ctx, run))
@@ -164,8 +163,8 @@ func (t *storeTest) settles() {
 	for i := range standings {
 		standings[i].Owed.Mark = min(standings[i].Owed.Mark, 1)
 	}
-	t.same("standings", standings, []engine.Standing{{Link: heldLink, Owed: t.person(4).Owed}, {}, {Link: t.person(1).Link}})
-	outcomes, err := t.Outcomes(t.ctx, run, engine.PlanKey{}, 10)
+	t.same("standings", standings, []dirsync.Standing{{Link: heldLink, Owed: t.person(4).Owed}, {}, {Link: t.person(1).Link}})
+	outcomes, err := t.Outcomes(t.ctx, run, dirsync.PlanKey{}, 10)
 	t.must(err)
 	t.same("outcomes", outcomes, []dirsync.Outcome{
 		{Change: held, Result: dirsync.HeldBack, Error: "too many"},
@@ -323,8 +322,8 @@ func (t *storeTest) pages() {
 		t.same("the last of them", next, last+dirsync.Seq(want))
 		last = next
 	}
-	var keys []engine.PlanKey
-	for after := (engine.PlanKey{}); ; {
+	var keys []dirsync.PlanKey
+	for after := (dirsync.PlanKey{}); ; {
 		rows, err := t.Outcomes(t.ctx, run, after, 3)
 		t.must(err)
 		for _, o := range rows {
@@ -335,7 +334,7 @@ func (t *storeTest) pages() {
 			break
 		}
 	}
-	var want []engine.PlanKey
+	var want []dirsync.PlanKey
 	for _, c := range changes {
 		want = append(want, keyOf(c))
 	}
@@ -370,7 +369,7 @@ func (t *storeTest) refuses() {
 		"Settle for nobody":      t.Settle(t.ctx, run, []dirsync.Outcome{done(change, "a1"), done(stranger, "a2")}, keyOf(change)),
 		"Settle in no run":       t.Settle(t.ctx, unknown, []dirsync.Outcome{done(change, "a1")}, keyOf(change)),
 		"Plan of no run":         second(t.Plan(t.ctx, unknown, dirsync.Create, 0, 1)),
-		"Outcomes of no run":     second(t.Outcomes(t.ctx, unknown, engine.PlanKey{}, 1)),
+		"Outcomes of no run":     second(t.Outcomes(t.ctx, unknown, dirsync.PlanKey{}, 1)),
 		"ClearPlan of no run":    t.ClearPlan(t.ctx, unknown),
 		"Doubt of no run":        second(t.Doubt(t.ctx, unknown, 1, nil, t.now)),
 		"SaveRun of no run":      t.SaveRun(t.ctx, dirsync.Run{ID: unknown}),
@@ -381,7 +380,7 @@ func (t *storeTest) refuses() {
 		}
 	}
 	t.same("totals", t.totals(), dirsync.Totals{People: 1, Owed: 1})
-	outcomes, err := t.Outcomes(t.ctx, run, engine.PlanKey{}, 10)
+	outcomes, err := t.Outcomes(t.ctx, run, dirsync.PlanKey{}, 10)
 	t.must(err)
 	t.same("plan", len(outcomes), 0)
 }

@@ -15,7 +15,6 @@ import (
 
 	"dirsync"
 	"dirsync/store"
-	"dirsync/sync/engine"
 )
 
 var benchPeople = flag.Int("people", 100_000, "how many people the first-run benchmark stores")
@@ -108,7 +107,7 @@ func firstRun(tb testing.TB, s *store.Store, people int) (read, planned, applied
 		}
 		*to += time.Since(start)
 	}
-	state := engine.ReadState{Round: 1, Open: true, Full: true}
+	state := dirsync.ReadState{Round: 1, Open: true, Full: true}
 	batch := make([]dirsync.Record, 0, benchBatch)
 	for n := 0; n < people; n++ {
 		batch = append(batch, benchRecord(n))
@@ -150,7 +149,7 @@ func firstRun(tb testing.TB, s *store.Store, people int) (read, planned, applied
 					Link: dirsync.Link{Account: applied.Account.ID, Active: true, Held: applied.Account.Values}})
 				after = changes[i].Seq
 			}
-			return y.Settle(ctx, run, outcomes, engine.PlanKey{Kind: dirsync.Create, Seq: after})
+			return y.Settle(ctx, run, outcomes, dirsync.PlanKey{Kind: dirsync.Create, Seq: after})
 		})
 		full = len(changes) == benchBatch
 	}
@@ -210,7 +209,7 @@ func BenchmarkMergeNoChange(b *testing.B) {
 			records[i] = benchRecord(r.IntN(*benchPeople))
 		}
 		b.StartTimer()
-		m, err := y.Merge(ctx, records, engine.ReadState{Round: 2, Full: true}, time.Time{})
+		m, err := y.Merge(ctx, records, dirsync.ReadState{Round: 2, Full: true}, time.Time{})
 		if err != nil || m.Same != benchBatch {
 			b.Fatal(m, err)
 		}
@@ -246,7 +245,7 @@ func BenchmarkFind(b *testing.B) {
 func BenchmarkOweAll(b *testing.B) {
 	s := filled(b)
 	for b.Loop() {
-		if err := s.Sync("staff").OweAll(context.Background(), dirsync.WhyConfig, engine.ReadState{}, time.Time{}); err != nil {
+		if err := s.Sync("staff").OweAll(context.Background(), dirsync.WhyConfig, dirsync.ReadState{}, time.Time{}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -79,7 +79,7 @@ var rows = []struct {
 		func(b []byte) (any, error) { return decodeAccount(decodeOwned(b), 7) }},
 	{"counters", func(r *rapid.T) any {
 		u := func() uint64 { return rapid.Uint64().Draw(r, "n") }
-		return counters{u(), u(), u(), u(), u(), u(), u(), u(), u()}
+		return counters{u(), u(), u(), u(), u(), u(), u(), u(), u(), u()}
 	}, func(v any) []byte { return appendCounters(nil, v.(counters)) },
 		func(b []byte) (any, error) { return decodeCounters(decode(b)) }},
 }

@@ -21,7 +21,6 @@ import (
 
 	"dirsync"
 	"dirsync/store"
-	"dirsync/sync/engine"
 )
 
 // The variables by which a test tells the process that it starts what to do.
@@ -118,7 +117,7 @@ func (w *writer) step() error {
 		records = append(records, r)
 	}
 	w.r.Shuffle(added, func(i, j int) { records[i], records[j] = records[j], records[i] })
-	state := engine.ReadState{Round: 1, Full: true, Page: dirsync.Cursor(strings.Repeat("x", w.r.IntN(3000)))}
+	state := dirsync.ReadState{Round: 1, Full: true, Page: dirsync.Cursor(strings.Repeat("x", w.r.IntN(3000)))}
 	m, err := w.y.Merge(ctx, records, state, now)
 	if err != nil {
 		return err
@@ -167,7 +166,7 @@ func (w *writer) apply(ctx context.Context, owed []dirsync.Person) error {
 	if w.accounts, err = w.d.Count(ctx); err != nil {
 		return err
 	}
-	return w.y.Settle(ctx, w.run, outcomes, engine.PlanKey{Kind: dirsync.Create, Seq: owed[len(owed)-1].Seq})
+	return w.y.Settle(ctx, w.run, outcomes, dirsync.PlanKey{Kind: dirsync.Create, Seq: owed[len(owed)-1].Seq})
 }
 
 // TestKilledProcess ends a process that writes at random moments, and looks at what it leaves behind each time.

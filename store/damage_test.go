@@ -16,7 +16,6 @@ import (
 
 	"dirsync"
 	"dirsync/store"
-	"dirsync/sync/engine"
 )
 
 // sample writes a store with some people, and returns its path and what it holds.
@@ -141,7 +140,7 @@ func TestOpenIsExclusive(t *testing.T) {
 		if got, err := s.Sync("staff").Totals(context.Background()); err != nil || got != totals {
 			t.Errorf("got %v and %v, want %v", got, err, totals)
 		}
-		_, err := s.Sync("staff").Merge(context.Background(), nil, engine.ReadState{}, time.Time{})
+		_, err := s.Sync("staff").Merge(context.Background(), nil, dirsync.ReadState{}, time.Time{})
 		if dirsync.KindOf(err) != dirsync.Invalid {
 			t.Errorf("got %v for a write, want Invalid", err)
 		}
@@ -216,7 +215,7 @@ func try(path string) (totals dirsync.Totals, notes []string, err error) {
 		r.Attrs = r.Attrs.Merge(dirsync.Attributes{{Name: "city", Raw: text("Berlin")}})
 		records = append(records, r)
 	}
-	if _, err := y.Merge(ctx, records, engine.ReadState{Round: 2}, time.Unix(1, 0)); err != nil {
+	if _, err := y.Merge(ctx, records, dirsync.ReadState{Round: 2}, time.Unix(1, 0)); err != nil {
 		return totals, notes, err
 	}
 	return totals, notes, nil

@@ -8,11 +8,10 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"dirsync"
-	"dirsync/sync/engine"
 )
 
 // OweAll implements engine.Planning. It is one small transaction, however many people there are.
-func (y *Sync) OweAll(ctx context.Context, why dirsync.Why, state engine.ReadState, now time.Time) error {
+func (y *Sync) OweAll(ctx context.Context, why dirsync.Why, state dirsync.ReadState, now time.Time) error {
 	return y.update(ctx, "owe everybody", func(x *syncTx) error {
 		if err := x.oweAll(why, now); err != nil {
 			return err
@@ -124,7 +123,23 @@ func (x *syncTx) decide(plan *plan, d dirsync.Decision) error {
 			}
 		}
 	}
+	if err := x.differ(seq, d.Differs); err != nil {
+		return err
+	}
 	return x.reject(seq, d.Rejection)
+}
+
+// differ notes whether a person's account is meant to differ from the source.
+func (x *syncTx) differ(seq uint64, differs bool) error {
+	switch changed, err := x.differs.set(seq, differs); {
+	case err != nil:
+		return err
+	case changed && differs:
+		x.count.differs++
+	case changed:
+		x.count.differs--
+	}
+	return nil
 }
 
 // reject replaces the rejection that stands against a person; nil lifts it.

@@ -10,7 +10,6 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"dirsync"
-	"dirsync/sync/engine"
 )
 
 // plan is what one run intends, and what came of it: a bucket of its own, so that it can be dropped at once. Its keys
@@ -80,7 +79,7 @@ func (p *plan) add(c dirsync.Change, seq uint64) error {
 }
 
 // walk calls fn for the changes behind a key, in order, until it returns false.
-func (p *plan) walk(after engine.PlanKey, fn func(k engine.PlanKey, key, row []byte) (bool, error)) error {
+func (p *plan) walk(after dirsync.PlanKey, fn func(k dirsync.PlanKey, key, row []byte) (bool, error)) error {
 	if p.b == nil {
 		return nil
 	}
@@ -91,7 +90,7 @@ func (p *plan) walk(after engine.PlanKey, fn func(k engine.PlanKey, key, row []b
 		key, row = cursor.Next()
 	}
 	for ; len(key) == 10 && key[0] == planChange; key, row = cursor.Next() {
-		k := engine.PlanKey{Kind: dirsync.ChangeKind(key[1]), Seq: dirsync.Seq(binary.BigEndian.Uint64(key[2:]))}
+		k := dirsync.PlanKey{Kind: dirsync.ChangeKind(key[1]), Seq: dirsync.Seq(binary.BigEndian.Uint64(key[2:]))}
 		if more, err := fn(k, key, row); err != nil || !more {
 			return err
 		}
@@ -99,7 +98,7 @@ func (p *plan) walk(after engine.PlanKey, fn func(k engine.PlanKey, key, row []b
 	return nil
 }
 
-func (p *plan) change(k engine.PlanKey, key, row []byte) (dirsync.Change, error) {
+func (p *plan) change(k dirsync.PlanKey, key, row []byte) (dirsync.Change, error) {
 	body, err := open(key, row)
 	if err != nil {
 		return dirsync.Change{}, err
@@ -108,17 +107,17 @@ func (p *plan) change(k engine.PlanKey, key, row []byte) (dirsync.Change, error)
 	return c, rowError("change of person", uint64(k.Seq), err)
 }
 
-func (p *plan) progress() (engine.PlanKey, error) {
+func (p *plan) progress() (dirsync.PlanKey, error) {
 	body, err := get(p.b, []byte(planProgress))
 	if err != nil || body == nil {
-		return engine.PlanKey{}, err
+		return dirsync.PlanKey{}, err
 	}
 	d := decode(body)
-	k := engine.PlanKey{Kind: dirsync.ChangeKind(d.byte()), Seq: dirsync.Seq(d.uint())}
+	k := dirsync.PlanKey{Kind: dirsync.ChangeKind(d.byte()), Seq: dirsync.Seq(d.uint())}
 	return k, rowError("progress of the plan", 0, d.end())
 }
 
-func (p *plan) setProgress(k engine.PlanKey) error {
+func (p *plan) setProgress(k dirsync.PlanKey) error {
 	return put(p.b, []byte(planProgress), appendUint([]byte{rowVersion, byte(k.Kind)}, uint64(k.Seq)))
 }
 
@@ -142,7 +141,7 @@ func (p *plan) settle(o dirsync.Outcome) error {
 }
 
 // outcome reads what came of a change that is in the plan.
-func (p *plan) outcome(k engine.PlanKey, key, row []byte) (dirsync.Outcome, error) {
+func (p *plan) outcome(k dirsync.PlanKey, key, row []byte) (dirsync.Outcome, error) {
 	var o dirsync.Outcome
 	c, err := p.change(k, key, row)
 	if err != nil {
@@ -188,7 +187,7 @@ func (y *Sync) Plan(ctx context.Context, run dirsync.RunID, kind dirsync.ChangeK
 		if err != nil {
 			return err
 		}
-		return p.walk(engine.PlanKey{Kind: kind, Seq: after}, func(k engine.PlanKey, key, row []byte) (bool, error) {
+		return p.walk(dirsync.PlanKey{Kind: kind, Seq: after}, func(k dirsync.PlanKey, key, row []byte) (bool, error) {
 			if k.Kind != kind || len(out) >= limit {
 				return false, nil
 			}
@@ -205,13 +204,13 @@ func (y *Sync) Plan(ctx context.Context, run dirsync.RunID, kind dirsync.ChangeK
 
 // Outcomes implements engine.Journal. What is remembered of an outcome is its Change as planned, its Result, its
 // Rejection and its Error; the link and the debt are with the person. Runs beyond the latest KeepRuns have none.
-func (y *Sync) Outcomes(ctx context.Context, run dirsync.RunID, after engine.PlanKey, limit int) (out []dirsync.Outcome, err error) {
+func (y *Sync) Outcomes(ctx context.Context, run dirsync.RunID, after dirsync.PlanKey, limit int) (out []dirsync.Outcome, err error) {
 	err = y.view(ctx, "read outcomes", func(x *syncTx) error {
 		p, err := x.plan(run)
 		if err != nil {
 			return err
 		}
-		return p.walk(after, func(k engine.PlanKey, key, row []byte) (bool, error) {
+		return p.walk(after, func(k dirsync.PlanKey, key, row []byte) (bool, error) {
 			if len(out) >= limit {
 				return false, nil
 			}
@@ -224,7 +223,7 @@ func (y *Sync) Outcomes(ctx context.Context, run dirsync.RunID, after engine.Pla
 }
 
 // Settle implements engine.Applying.
-func (y *Sync) Settle(ctx context.Context, run dirsync.RunID, outcomes []dirsync.Outcome, progress engine.PlanKey) error {
+func (y *Sync) Settle(ctx context.Context, run dirsync.RunID, outcomes []dirsync.Outcome, progress dirsync.PlanKey) error {
 	return y.update(ctx, "keep outcomes", func(x *syncTx) error {
 		p, err := x.plan(run)
 		if err != nil {
@@ -254,6 +253,11 @@ func (x *syncTx) settle(o dirsync.Outcome, mark uint64) error {
 	}
 	if err := x.putLink(seq, link, o.Link); err != nil {
 		return err
+	}
+	if o.Link.IsZero() || o.Result == dirsync.Done && o.Change.Kind == dirsync.Create {
+		if err := x.differ(seq, o.Differs && !o.Link.IsZero()); err != nil {
+			return err
+		}
 	}
 	was, err := x.debt(seq)
 	if err != nil {
@@ -299,7 +303,7 @@ func (y *Sync) Doubt(ctx context.Context, run dirsync.RunID, n int, skip []dirsy
 		for _, k := range skip {
 			skipped[k] = true
 		}
-		return p.walk(from, func(k engine.PlanKey, _, _ []byte) (bool, error) {
+		return p.walk(from, func(k dirsync.PlanKey, _, _ []byte) (bool, error) {
 			if marked >= n {
 				return false, nil
 			}
@@ -316,7 +320,7 @@ func (y *Sync) Doubt(ctx context.Context, run dirsync.RunID, n int, skip []dirsy
 	return marked, nil
 }
 
-func (x *syncTx) doubt(k engine.PlanKey, mark uint64, now time.Time) error {
+func (x *syncTx) doubt(k dirsync.PlanKey, mark uint64, now time.Time) error {
 	if err := x.known(k.Seq); err != nil {
 		return corrupt(fmt.Errorf("the plan speaks of person %d, who is not there", k.Seq))
 	}
@@ -334,9 +338,9 @@ func (x *syncTx) doubt(k engine.PlanKey, mark uint64, now time.Time) error {
 }
 
 // Standings implements engine.Applying.
-func (y *Sync) Standings(ctx context.Context, people []dirsync.Seq) (out []engine.Standing, err error) {
+func (y *Sync) Standings(ctx context.Context, people []dirsync.Seq) (out []dirsync.Standing, err error) {
 	err = y.view(ctx, "read standings", func(x *syncTx) error {
-		out = make([]engine.Standing, 0, len(people))
+		out = make([]dirsync.Standing, 0, len(people))
 		for _, seq := range people {
 			link, err := x.link(uint64(seq))
 			if err != nil {
@@ -346,7 +350,7 @@ func (y *Sync) Standings(ctx context.Context, people []dirsync.Seq) (out []engin
 			if err != nil {
 				return err
 			}
-			out = append(out, engine.Standing{Link: link, Owed: d.owed})
+			out = append(out, dirsync.Standing{Link: link, Owed: d.owed})
 		}
 		return nil
 	})

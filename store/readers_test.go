@@ -9,7 +9,6 @@ import (
 
 	"dirsync"
 	"dirsync/store"
-	"dirsync/sync/engine"
 )
 
 // TestReadersSeeWholeTransactions looks at a store while another goroutine writes: every reader must find everybody who
@@ -47,7 +46,7 @@ func TestReadersSeeWholeTransactions(t *testing.T) {
 			records = append(records, benchRecord(i))
 			changes = append(changes, dirsync.Change{Kind: dirsync.Create, Person: guid(i), After: benchValues(i)})
 		}
-		if _, err := y.Merge(ctx, records, engine.ReadState{Round: 1, Full: true}, time.Unix(1, 0)); err != nil {
+		if _, err := y.Merge(ctx, records, dirsync.ReadState{Round: 1, Full: true}, time.Unix(1, 0)); err != nil {
 			t.Error(err)
 		}
 		// The first two exchange their addresses again and again.

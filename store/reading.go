@@ -5,22 +5,21 @@ import (
 	"time"
 
 	"dirsync"
-	"dirsync/sync/engine"
 )
 
 // ReadState implements engine.Reading.
-func (y *Sync) ReadState(ctx context.Context) (state engine.ReadState, err error) {
+func (y *Sync) ReadState(ctx context.Context) (state dirsync.ReadState, err error) {
 	err = y.view(ctx, "read state", func(x *syncTx) error { return x.getJSON(keyState, &state) })
 	return state, err
 }
 
 // SetReadState implements engine.Reading.
-func (y *Sync) SetReadState(ctx context.Context, state engine.ReadState) error {
+func (y *Sync) SetReadState(ctx context.Context, state dirsync.ReadState) error {
 	return y.update(ctx, "keep state", func(x *syncTx) error { return x.putJSON(keyState, state) })
 }
 
 // Merge implements engine.Reading.
-func (y *Sync) Merge(ctx context.Context, records []dirsync.Record, state engine.ReadState, now time.Time) (m engine.Merged, err error) {
+func (y *Sync) Merge(ctx context.Context, records []dirsync.Record, state dirsync.ReadState, now time.Time) (m dirsync.Merged, err error) {
 	err = y.update(ctx, "merge records", func(x *syncTx) error {
 		if state.Full && x.count.round != state.Round {
 			if err := x.forgetSeen(); err != nil {
@@ -28,21 +27,21 @@ func (y *Sync) Merge(ctx context.Context, records []dirsync.Record, state engine
 			}
 			x.count.round = state.Round
 		}
-		mark := x.newMark()
+		mark, asked := x.newMark(), state.AskedFor()
 		for _, r := range records {
-			if err := x.merge(r, state, mark, now, &m); err != nil {
+			if err := x.merge(r, state, asked, mark, now, &m); err != nil {
 				return err
 			}
 		}
 		return x.putJSON(keyState, state)
 	})
 	if err != nil {
-		return engine.Merged{}, err
+		return dirsync.Merged{}, err
 	}
 	return m, nil
 }
 
-func (x *syncTx) merge(r dirsync.Record, state engine.ReadState, mark uint64, now time.Time, m *engine.Merged) error {
+func (x *syncTx) merge(r dirsync.Record, state dirsync.ReadState, asked []string, mark uint64, now time.Time, m *dirsync.Merged) error {
 	seq, p, err := x.find(r.ID)
 	switch {
 	case err != nil:
@@ -56,7 +55,7 @@ func (x *syncTx) merge(r dirsync.Record, state engine.ReadState, mark uint64, no
 		m.Added++
 		return x.add(r, state, mark, now)
 	}
-	unsaid := p.Shadow.Unsaid(r.Attrs)
+	unsaid := p.Shadow.Unsaid(r.Attrs, asked)
 	shadow := r.Attrs
 	if !r.Whole {
 		shadow = p.Shadow.Merge(r.Attrs)
@@ -83,7 +82,7 @@ func (x *syncTx) merge(r dirsync.Record, state engine.ReadState, mark uint64, no
 	return x.see(seq, r.Whole, unsaid, state)
 }
 
-func (x *syncTx) mergeTombstone(p dirsync.Person, gone dirsync.Gone, mark uint64, now time.Time, m *engine.Merged) error {
+func (x *syncTx) mergeTombstone(p dirsync.Person, gone dirsync.Gone, mark uint64, now time.Time, m *dirsync.Merged) error {
 	if p.Gone != dirsync.Present {
 		m.Same++
 		if gone <= p.Gone {
@@ -105,7 +104,7 @@ func (x *syncTx) mergeTombstone(p dirsync.Person, gone dirsync.Gone, mark uint64
 }
 
 // add makes a person of a record of somebody unknown.
-func (x *syncTx) add(r dirsync.Record, state engine.ReadState, mark uint64, now time.Time) error {
+func (x *syncTx) add(r dirsync.Record, state dirsync.ReadState, mark uint64, now time.Time) error {
 	x.count.last++
 	seq := x.count.last
 	if err := x.putPerson(dirsync.Person{Seq: dirsync.Seq(seq), ID: r.ID, Kind: r.Kind, Shadow: r.Attrs}); err != nil {
@@ -124,7 +123,7 @@ func (x *syncTx) add(r dirsync.Record, state engine.ReadState, mark uint64, now 
 }
 
 // see notes that a present person was mentioned.
-func (x *syncTx) see(seq uint64, whole, unsaid bool, state engine.ReadState) error {
+func (x *syncTx) see(seq uint64, whole, unsaid bool, state dirsync.ReadState) error {
 	if !state.Full {
 		return nil
 	}
@@ -151,7 +150,7 @@ func (x *syncTx) forgetSeen() error {
 }
 
 // Unconfirmed implements engine.Reading.
-func (y *Sync) Unconfirmed(ctx context.Context, round uint64, after dirsync.Seq, limit int) (out []engine.Candidate, err error) {
+func (y *Sync) Unconfirmed(ctx context.Context, round uint64, after dirsync.Seq, limit int) (out []dirsync.Candidate, err error) {
 	err = y.view(ctx, "list unconfirmed people", func(x *syncTx) error {
 		for seq := uint64(after); len(out) < limit; {
 			var found bool
@@ -173,7 +172,7 @@ func (y *Sync) Unconfirmed(ctx context.Context, round uint64, after dirsync.Seq,
 			if err != nil {
 				return err
 			}
-			out = append(out, engine.Candidate{Seq: p.Seq, ID: p.ID})
+			out = append(out, dirsync.Candidate{Seq: p.Seq, ID: p.ID})
 		}
 		return nil
 	})
@@ -181,7 +180,7 @@ func (y *Sync) Unconfirmed(ctx context.Context, round uint64, after dirsync.Seq,
 }
 
 // EndRound implements engine.Reading.
-func (y *Sync) EndRound(ctx context.Context, state engine.ReadState) error {
+func (y *Sync) EndRound(ctx context.Context, state dirsync.ReadState) error {
 	return y.update(ctx, "end round", func(x *syncTx) error {
 		if err := x.forgetSeen(); err != nil {
 			return err

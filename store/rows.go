@@ -161,13 +161,14 @@ type counters struct {
 	rejected uint64
 	owed     uint64
 	failing  uint64
+	differs  uint64
 	mark     uint64 // the Mark that was given last
 	round    uint64 // the round that the bits of the seen belong to
 }
 
 func appendCounters(b []byte, c counters) []byte {
 	b = append(b, rowVersion)
-	for _, n := range [...]uint64{c.last, c.gone, c.active, c.inactive, c.rejected, c.owed, c.failing, c.mark, c.round} {
+	for _, n := range [...]uint64{c.last, c.gone, c.active, c.inactive, c.rejected, c.owed, c.failing, c.mark, c.round, c.differs} {
 		b = appendUint(b, n)
 	}
 	return b
@@ -175,6 +176,6 @@ func appendCounters(b []byte, c counters) []byte {
 
 func decodeCounters(d *decoder) (counters, error) {
 	c := counters{last: d.uint(), gone: d.uint(), active: d.uint(), inactive: d.uint(), rejected: d.uint(), owed: d.uint(),
-		failing: d.uint(), mark: d.uint(), round: d.uint()}
+		failing: d.uint(), mark: d.uint(), round: d.uint(), differs: d.uint()}
 	return c, d.end()
 }

@@ -15,6 +15,8 @@ import (
 	"dirsync/sync/engine"
 )
 
+var _ engine.Store = (*store.Sync)(nil)
+
 // open opens a new store in a folder of its own.
 func open(t testing.TB, opts store.Options) *store.Store {
 	t.Helper()
@@ -95,17 +97,17 @@ func (r *reopening) again() {
 	}
 }
 
-func (r *reopening) Merge(ctx context.Context, records []dirsync.Record, state engine.ReadState, now time.Time) (engine.Merged, error) {
+func (r *reopening) Merge(ctx context.Context, records []dirsync.Record, state dirsync.ReadState, now time.Time) (dirsync.Merged, error) {
 	defer r.again()
 	return r.Store.Merge(ctx, records, state, now)
 }
 
-func (r *reopening) OweAll(ctx context.Context, why dirsync.Why, state engine.ReadState, now time.Time) error {
+func (r *reopening) OweAll(ctx context.Context, why dirsync.Why, state dirsync.ReadState, now time.Time) error {
 	defer r.again()
 	return r.Store.OweAll(ctx, why, state, now)
 }
 
-func (r *reopening) Settle(ctx context.Context, run dirsync.RunID, outcomes []dirsync.Outcome, progress engine.PlanKey) error {
+func (r *reopening) Settle(ctx context.Context, run dirsync.RunID, outcomes []dirsync.Outcome, progress dirsync.PlanKey) error {
 	defer r.again()
 	return r.Store.Settle(ctx, run, outcomes, progress)
 }
@@ -153,7 +155,7 @@ func TestOldPlansAreDropped(t *testing.T) {
 	ctx, now := context.Background(), time.Unix(1000, 0)
 	s := open(t, store.Options{KeepRuns: 3})
 	y := s.Sync("staff")
-	if _, err := y.Merge(ctx, []dirsync.Record{{ID: "p"}}, engine.ReadState{}, now); err != nil {
+	if _, err := y.Merge(ctx, []dirsync.Record{{ID: "p"}}, dirsync.ReadState{}, now); err != nil {
 		t.Fatal(err)
 	}
 	const runs = 12
@@ -171,7 +173,7 @@ func TestOldPlansAreDropped(t *testing.T) {
 		}
 	}
 	for id := dirsync.RunID(1); id <= runs; id++ {
-		outcomes, err := y.Outcomes(ctx, id, engine.PlanKey{}, 10)
+		outcomes, err := y.Outcomes(ctx, id, dirsync.PlanKey{}, 10)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -238,7 +240,7 @@ func fill(t testing.TB, s *store.Store, people int) {
 		for n := from; n < min(from+100, people); n++ {
 			records = append(records, benchRecord(n))
 		}
-		if _, err := y.Merge(ctx, records, engine.ReadState{Round: 1, Full: true, Open: true}, now); err != nil {
+		if _, err := y.Merge(ctx, records, dirsync.ReadState{Round: 1, Full: true, Open: true}, now); err != nil {
 			t.Fatal(err)
 		}
 		if from+100 >= people {
@@ -267,14 +269,14 @@ func applyOwed(t testing.TB, y *store.Sync, d *store.Directory, run dirsync.RunI
 		t.Fatal(err)
 	}
 	var outcomes []dirsync.Outcome
-	var last engine.PlanKey
+	var last dirsync.PlanKey
 	for i, a := range d.ApplyAll(ctx, changes) {
 		if a.Err != nil {
 			t.Fatal(a.Err)
 		}
 		outcomes = append(outcomes, dirsync.Outcome{Change: changes[i], Result: dirsync.Done,
 			Link: dirsync.Link{Account: a.Account.ID, Active: true, Held: a.Account.Values}})
-		last = engine.PlanKey{Kind: dirsync.Create, Seq: changes[i].Seq}
+		last = dirsync.PlanKey{Kind: dirsync.Create, Seq: changes[i].Seq}
 	}
 	if err := y.Settle(ctx, run, outcomes, last); err != nil {
 		t.Fatal(err)

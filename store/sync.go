@@ -8,7 +8,6 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"dirsync"
-	"dirsync/sync/engine"
 )
 
 // Sync is the part of a store that belongs to one sync. It is an engine.Store.
@@ -18,8 +17,6 @@ type Sync struct {
 	ids  *index
 }
 
-var _ engine.Store = (*Sync)(nil)
-
 // The layout of the file. Everything of a sync lies in syncs/<name>:
 //
 //	state         "state" (JSON), "counters", "blanket" (JSON)
@@ -28,7 +25,7 @@ var _ engine.Store = (*Sync)(nil)
 //	links         Seq → account
 //	owed          Seq → debt
 //	rejected      Seq → rejection
-//	bits          prefix and piece → who is present, seen, seen in doubt, owed with everybody
+//	bits          prefix and piece → who is present, seen, seen in doubt, meant to differ, owed with everybody
 //	runs          RunID → run (JSON)
 //	plans         RunID → a bucket with the plan, what came of it, and how far it was applied
 const (
@@ -49,6 +46,7 @@ const (
 	bitsPresent = "p"
 	bitsSeen    = "s"
 	bitsUnsure  = "u"
+	bitsDiffers = "d"
 	bitsBlanket = "b"
 	bitsLayer   = "l" // and the layer's number
 )
@@ -86,6 +84,7 @@ type syncTx struct {
 	present *bitmap
 	seen    *bitmap
 	unsure  *bitmap
+	differs *bitmap
 	covered *bitmap // whom the blanket covers
 	buf     []byte
 }
@@ -136,6 +135,7 @@ func (y *Sync) in(t *tx, fn func(*syncTx) error) error {
 	}
 	x.before = x.count
 	x.present, x.seen = newBitmap(x.bits, bitsPresent), newBitmap(x.bits, bitsSeen)
+	x.differs = newBitmap(x.bits, bitsDiffers)
 	x.unsure, x.covered = newBitmap(x.bits, bitsUnsure), newBitmap(x.bits, bitsBlanket)
 	t.finish = append(t.finish, x.write)
 	return fn(x)
@@ -143,7 +143,7 @@ func (y *Sync) in(t *tx, fn func(*syncTx) error) error {
 
 // write writes at the end of a transaction what was only counted until then.
 func (x *syncTx) write() error {
-	for _, m := range []*bitmap{x.present, x.seen, x.unsure, x.covered} {
+	for _, m := range []*bitmap{x.present, x.seen, x.unsure, x.differs, x.covered} {
 		if err := m.write(); err != nil {
 			return err
 		}
@@ -308,7 +308,7 @@ func (y *Sync) Totals(ctx context.Context) (t dirsync.Totals, err error) {
 	err = y.view(ctx, "count people", func(x *syncTx) error {
 		c := x.count
 		t = dirsync.Totals{People: int(c.last - c.gone), Gone: int(c.gone), Active: int(c.active), Inactive: int(c.inactive),
-			Rejected: int(c.rejected), Owed: int(c.owed), Failing: int(c.failing)}
+			Rejected: int(c.rejected), Owed: int(c.owed), Failing: int(c.failing), Differing: int(c.differs)}
 		return nil
 	})
 	return t, err

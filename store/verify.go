@@ -9,7 +9,6 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"dirsync"
-	"dirsync/sync/engine"
 )
 
 // Verify reads the whole store and returns everything that does not fit together, as sentences for people: rows that
@@ -87,7 +86,15 @@ func (v *verifier) sync(x *syncTx) error {
 	v.same("the number of the rejected", x.count.rejected, count.rejected)
 	v.same("the number of the owed", x.count.owed, count.owed)
 	v.same("the number of the failing", x.count.failing, count.failing)
-	var state engine.ReadState
+	last := (x.count.last/pieceBits+1)*pieceBits - 1 // the end of the last piece
+	for seq, more, err := x.differs.next(0, last); more || err != nil; seq, more, err = x.differs.next(seq, last) {
+		if err != nil {
+			return err
+		}
+		count.differs++
+	}
+	v.same("the number of the differing", x.count.differs, count.differs)
+	var state dirsync.ReadState
 	if err := x.getJSON(keyState, &state); err != nil {
 		return err
 	}
@@ -282,7 +289,7 @@ func (v *verifier) runs(x *syncTx) error {
 }
 
 func (v *verifier) plan(x *syncTx, p *plan, id uint64) error {
-	err := p.walk(engine.PlanKey{}, func(k engine.PlanKey, key, row []byte) (bool, error) {
+	err := p.walk(dirsync.PlanKey{}, func(k dirsync.PlanKey, key, row []byte) (bool, error) {
 		if x.known(k.Seq) != nil {
 			v.found("the plan of run %d speaks of person %d, who is not there", id, k.Seq)
 		}

@@ -175,7 +175,7 @@ func (a *app) showJSON(ctx context.Context, s engine.Store, r dirsync.Run) error
 
 func eachOutcome(ctx context.Context, s engine.Journal, run dirsync.RunID, fn func([]dirsync.Outcome) error) error {
 	const limit = 500
-	var after engine.PlanKey
+	var after dirsync.PlanKey
 	for {
 		batch, err := s.Outcomes(ctx, run, after, limit)
 		if err != nil {
@@ -188,6 +188,6 @@ func eachOutcome(ctx context.Context, s engine.Journal, run dirsync.RunID, fn fu
 			return err
 		}
 		last := batch[len(batch)-1].Change
-		after = engine.PlanKey{Kind: last.Kind, Seq: last.Seq}
+		after = dirsync.PlanKey{Kind: last.Kind, Seq: last.Seq}
 	}
 }

@@ -18,6 +18,7 @@ type planView struct {
 	Changes    []changeView    `json:"changes"`
 	Rejections []rejectionView `json:"rejections"`
 	Waiting    int             `json:"waiting"`
+	Differing  int             `json:"differing"`
 }
 
 func (a *app) planCommand() *cobra.Command {
@@ -99,7 +100,7 @@ func (a *app) planOne(ctx context.Context, w *wired, limit int) (planView, error
 	if err != nil {
 		return view, fmt.Errorf("plan: %w", err)
 	}
-	view.Holds, view.Waiting = viewHolds(pv.Holds), pv.Waiting
+	view.Holds, view.Waiting, view.Differing = viewHolds(pv.Holds), pv.Waiting, pv.Differing
 	for _, kind := range dirsync.ChangeKinds() {
 		view.Counts[kind.String()] = pv.Counts[kind]
 		for _, c := range shown[kind] {
@@ -142,6 +143,10 @@ func (a *app) printPlan(name string, pv engine.Preview, shown map[dirsync.Change
 	}
 	for _, h := range pv.Holds {
 		a.printf("\nheld: %s. A run would leave these people as they are.\n", clean(h.Reason))
+	}
+	if pv.Differing > 0 {
+		a.printf("\n%s of these stays different in fields whose updates are off; dirsync test says which.\n",
+			counted(pv.Differing, "account", "accounts"))
 	}
 	if pv.Waiting > 0 {
 		a.printf("\n%s for the end of the grace period.\n", counted(pv.Waiting, "deletion waits", "deletions wait"))

@@ -21,6 +21,7 @@ type statusView struct {
 	Rejected    int       `json:"rejected"`
 	Owed        int       `json:"owed"`
 	Failing     int       `json:"failing"`
+	Differing   int       `json:"differing"`
 	LastRead    time.Time `json:"last_read,omitzero"`
 	Reading     bool      `json:"reading_unfinished"`
 	LastRun     *runView  `json:"last_run,omitempty"`
@@ -66,7 +67,7 @@ func status(ctx context.Context, st *store.Store, name string) (statusView, erro
 	if err != nil {
 		return v, err
 	}
-	v.People, v.Gone, v.Active, v.Inactive, v.Rejected, v.Owed, v.Failing = t.People, t.Gone, t.Active, t.Inactive, t.Rejected, t.Owed, t.Failing
+	v.People, v.Gone, v.Active, v.Inactive, v.Rejected, v.Owed, v.Failing, v.Differing = t.People, t.Gone, t.Active, t.Inactive, t.Rejected, t.Owed, t.Failing, t.Differing
 	state, err := s.ReadState(ctx)
 	if err != nil {
 		return v, err
@@ -108,12 +109,21 @@ func (a *app) printStatus(views []statusView) error {
 		return err
 	}
 	for _, v := range views {
+		a.printDiffering(v.Sync, v.Differing)
 		if v.status == dirsync.Failure {
 			a.printf("\n%s: the last run failed: %s\n", clean(v.Sync), clean(v.LastRun.Error))
 			a.printf("  the last run that changed what it could ended %s\n", when(v.LastSuccess, now))
 		}
 	}
 	return nil
+}
+
+// printDiffering says how many accounts differ from the source because the configuration wants it so.
+func (a *app) printDiffering(sync string, n int) {
+	if n > 0 {
+		a.printf("\n%s: %s from the source in fields whose updates are off; dirsync test says which.\n",
+			clean(sync), counted(n, "account differs", "accounts differ"))
+	}
 }
 
 func statusCode(views []statusView) error {

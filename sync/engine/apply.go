@@ -57,7 +57,7 @@ type applying struct {
 	t *tally
 	// done and total count changes.
 	done, total int
-	progress    PlanKey
+	progress    dirsync.PlanKey
 	// silent counts the changes in a row that got no answer.
 	silent int
 	// again are changes that conflicted with what somebody else held at the time.
@@ -100,7 +100,7 @@ func (a *applying) batch(ctx context.Context, changes []dirsync.Change, second [
 	if len(outcomes) > 0 {
 		last := outcomes[len(outcomes)-1].Change
 		if first {
-			a.progress = PlanKey{Kind: last.Kind, Seq: last.Seq}
+			a.progress = dirsync.PlanKey{Kind: last.Kind, Seq: last.Seq}
 		}
 		// What the target has done is written down even if the run was cancelled meanwhile.
 		if err := e.Store.Settle(context.WithoutCancel(ctx), a.r.ID, outcomes, a.progress); err != nil {
@@ -178,10 +178,15 @@ func concernsAll(err error) bool {
 }
 
 // outcome says what is now known of a person.
-func (e *Engine) outcome(c dirsync.Change, was Standing, ap dirsync.Applied, now time.Time) dirsync.Outcome {
+func (e *Engine) outcome(c dirsync.Change, was dirsync.Standing, ap dirsync.Applied, now time.Time) dirsync.Outcome {
 	o := dirsync.Outcome{Change: c, Result: dirsync.Done, Link: was.Link}
 	if ap.Err == nil {
 		o.Link = plan.Settle(was.Link, c, ap.Account, now)
+		for _, field := range c.CreateOnly {
+			want, _ := c.After.Get(field)
+			held, _ := o.Link.Held.Get(field)
+			o.Differs = o.Differs || c.Kind == dirsync.Create && want != held
+		}
 		if c.Kind == dirsync.Deactivate && !o.Link.IsZero() && e.Policy.WhenDeleted == plan.Delete && e.Policy.Grace > 0 {
 			// The deletion that comes after the grace period stays owed. Somebody who was only blocked from signing in is
 			// looked at then as well, and nothing comes of it.

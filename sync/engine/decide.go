@@ -115,7 +115,8 @@ func (e *Engine) decideAll(people []dirsync.Person, decisions []dirsync.Decision
 		}
 		wg.Go(func() {
 			for i := part[0]; i < part[1]; i++ {
-				decisions[i] = plan.Decide(people[i], e.wanted(people[i], createOnly), e.Policy, now)
+				w := e.wanted(people[i], createOnly)
+				decisions[i] = plan.Decide(people[i], w, e.Policy, now)
 			}
 		})
 	}
@@ -149,6 +150,9 @@ type Preview struct {
 	Counts map[dirsync.ChangeKind]int
 	Holds  []dirsync.Hold
 	Totals dirsync.Totals
+	// Differing counts, of the people whom this plan looks at, those whose accounts differ from the source in fields
+	// whose updates are off. Totals has all that are known.
+	Differing int
 	// Rejected counts the people with a fault; Waiting those whose deletion waits for the end of its grace period.
 	Rejected, Waiting int
 }
@@ -169,6 +173,9 @@ func (e *Engine) Plan(ctx context.Context, fn func(dirsync.Person, dirsync.Decis
 	err = each(ctx, now, func(people []dirsync.Person) error {
 		for _, p := range people {
 			d := plan.Decide(p, e.wanted(p, createOnly), e.Policy, now)
+			if d.Differs {
+				pv.Differing++
+			}
 			switch {
 			case d.Change != nil:
 				pv.Counts[d.Change.Kind]++

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"dirsync"
 )
@@ -33,6 +35,10 @@ func (e *Engine) read(ctx context.Context, r *dirsync.Run) error {
 		if !state.Open {
 			state.Open, state.Page = true, ""
 			state.Full = state.Base == ""
+			state.Asked = ""
+			if a, ok := e.Source.(dirsync.Asker); ok {
+				state.Asked = strings.Join(slices.Sorted(slices.Values(a.Asked())), " ")
+			}
 			state.Round++
 		}
 		err := e.round(ctx, r, &state)
@@ -57,7 +63,7 @@ func (e *Engine) read(ctx context.Context, r *dirsync.Run) error {
 
 // round reads one round from where state says, and leaves state as it was last written. Pages are merged in batches,
 // each in one transaction with the cursor behind it: whatever stops the reading, what was merged needs no second look.
-func (e *Engine) round(ctx context.Context, r *dirsync.Run, state *ReadState) error {
+func (e *Engine) round(ctx context.Context, r *dirsync.Run, state *dirsync.ReadState) error {
 	from := state.Page
 	if from == "" {
 		from = state.Base
@@ -97,7 +103,7 @@ func (e *Engine) round(ctx context.Context, r *dirsync.Run, state *ReadState) er
 // errMergeFailed stops a source; the reason is what mergePages returns.
 var errMergeFailed = errors.New("the shadow could not be written")
 
-func (e *Engine) mergePages(ctx context.Context, r *dirsync.Run, state *ReadState, pages <-chan dirsync.Page) error {
+func (e *Engine) mergePages(ctx context.Context, r *dirsync.Run, state *dirsync.ReadState, pages <-chan dirsync.Page) error {
 	var batch []dirsync.Record
 	next := *state
 	flush := func() error {
@@ -138,7 +144,7 @@ func (e *Engine) mergePages(ctx context.Context, r *dirsync.Run, state *ReadStat
 // confirm looks up everybody whom the full round that has just ended did not mention, or mentioned without values that
 // were there before. A full reading never reports what was deleted before it began, so these may be gone; and it shows
 // no snapshot, so they may as well be there. Only their own answer counts.
-func (e *Engine) confirm(ctx context.Context, r *dirsync.Run, state *ReadState) error {
+func (e *Engine) confirm(ctx context.Context, r *dirsync.Run, state *dirsync.ReadState) error {
 	var after dirsync.Seq
 	for {
 		candidates, err := e.Store.Unconfirmed(ctx, state.Round, after, 200)

@@ -25,37 +25,10 @@ type Store interface {
 	Journal
 }
 
-// ReadState is where the reading of a source stands. The engine owns its transitions; the store only keeps it, in
-// the same transaction as the records that it speaks of.
-type ReadState struct {
-	// Base is where the last complete round ended and the next, or the one under way, begins. Zero: never read.
-	Base dirsync.Cursor `json:"base,omitempty"`
-	// Page is where to go on in the round under way; zero at its beginning.
-	Page dirsync.Cursor `json:"page,omitempty"`
-	// Round numbers the rounds from 1. It grows whenever a round begins, a restarted one included.
-	Round uint64 `json:"round"`
-	// Open says that a round is under way, Full that this round (or the last one) reads everybody.
-	Open bool `json:"open"`
-	Full bool `json:"full"`
-	// Confirming says that a full round is complete, but that the people whom it did not mention are not all looked
-	// up yet. Until they are, nothing may be planned.
-	Confirming bool `json:"confirming"`
-	// Completed is when the last round was completed, Confirming included.
-	Completed time.Time `json:"completed,omitzero"`
-	// Fresh counts the records that were merged since the last run planned: what that run will have read, however many
-	// readings it took.
-	Fresh int `json:"fresh,omitempty"`
-	// Fingerprint identifies the configuration by which everybody was last planned.
-	Fingerprint string `json:"fingerprint,omitempty"`
-}
-
-// Merged counts what a batch of records did to the shadow.
-type Merged struct{ Added, Changed, Removed, Same, Unknown int }
-
 // Reading keeps the shadow of the source.
 type Reading interface {
-	ReadState(ctx context.Context) (ReadState, error)
-	SetReadState(ctx context.Context, s ReadState) error
+	ReadState(ctx context.Context) (dirsync.ReadState, error)
+	SetReadState(ctx context.Context, s dirsync.ReadState) error
 
 	// Merge merges records into the shadow, in order, and keeps state, in one transaction.
 	//
@@ -70,26 +43,20 @@ type Reading interface {
 	// this round.
 	//
 	// Becoming owed gives Owed a new Mark, Why, Since = now unless it was owed already, Due zero, and keeps Attempts.
-	Merge(ctx context.Context, records []dirsync.Record, state ReadState, now time.Time) (Merged, error)
+	Merge(ctx context.Context, records []dirsync.Record, state dirsync.ReadState, now time.Time) (dirsync.Merged, error)
 
 	// Unconfirmed lists, in order of Seq, the present people that round did not see, or saw only in doubt.
-	Unconfirmed(ctx context.Context, round uint64, after dirsync.Seq, limit int) ([]Candidate, error)
+	Unconfirmed(ctx context.Context, round uint64, after dirsync.Seq, limit int) ([]dirsync.Candidate, error)
 
 	// EndRound forgets who was seen and who is in doubt, and keeps state.
-	EndRound(ctx context.Context, state ReadState) error
-}
-
-// Candidate is somebody of whom a look-up must say whether they are still there.
-type Candidate struct {
-	Seq dirsync.Seq
-	ID  dirsync.ID
+	EndRound(ctx context.Context, state dirsync.ReadState) error
 }
 
 // Planning finds the owed and keeps what was decided.
 type Planning interface {
 	// OweAll makes every person owed who is not yet, and keeps state. People who are owed already keep their Since,
 	// Attempts and Error, but get a new Mark and a zero Due.
-	OweAll(ctx context.Context, why dirsync.Why, state ReadState, now time.Time) error
+	OweAll(ctx context.Context, why dirsync.Why, state dirsync.ReadState, now time.Time) error
 
 	// Owed lists the people who are owed and due at now.
 	Owed(ctx context.Context, now time.Time, after dirsync.Seq, limit int) ([]dirsync.Person, error)
@@ -97,23 +64,11 @@ type Planning interface {
 	// Decide keeps what the planner made of a batch of people, in one transaction. A Change is added to the plan of
 	// run, and its person stays owed. A Rejection is kept and the person is no longer owed. A Wait replaces the
 	// person's Owed. Otherwise the person is settled: no longer owed. Wherever the decision carries no Rejection, a
-	// standing one is lifted. A decision whose Mark is no longer the person's debt's takes no debt away.
+	// standing one is lifted. Differs is kept for Totals until the next decision or until the link is forgotten. A decision whose Mark is no longer the person's debt's takes no debt away.
 	Decide(ctx context.Context, run dirsync.RunID, decisions []dirsync.Decision) error
 
 	// ClearPlan removes what an earlier attempt of run has planned.
 	ClearPlan(ctx context.Context, run dirsync.RunID) error
-}
-
-// PlanKey orders a plan: by kind, then by the order in which people were first met.
-type PlanKey struct {
-	Kind dirsync.ChangeKind
-	Seq  dirsync.Seq
-}
-
-// Standing is what is known of a person's account, and what is owed to them.
-type Standing struct {
-	Link dirsync.Link
-	Owed dirsync.Owed
 }
 
 // Applying keeps what came of a plan.
@@ -122,13 +77,14 @@ type Applying interface {
 	Plan(ctx context.Context, run dirsync.RunID, kind dirsync.ChangeKind, after dirsync.Seq, limit int) ([]dirsync.Change, error)
 
 	// Standings returns where these people stand, in their order; the zero Standing for nobody known.
-	Standings(ctx context.Context, people []dirsync.Seq) ([]Standing, error)
+	Standings(ctx context.Context, people []dirsync.Seq) ([]dirsync.Standing, error)
 
 	// Settle keeps the outcomes of a batch, in one transaction: each person's Link; their debt (taken away, if the
 	// outcome's Change.Mark is still its Mark; or replaced by outcome.Owed; if a newer record has raised the debt
-	// meanwhile, it stands as it is, with a zero Due); their Rejection (set, or lifted when Done); and
+	// meanwhile, it stands as it is, with a zero Due); their Rejection (set, or lifted when Done); whether
+	// their account differs (from a Create that is Done, or not when the Link is zero); and
 	// the result in the run's history. A change may be settled twice; the later result stands. progress is the last key of the plan that is now behind us.
-	Settle(ctx context.Context, run dirsync.RunID, outcomes []dirsync.Outcome, progress PlanKey) error
+	Settle(ctx context.Context, run dirsync.RunID, outcomes []dirsync.Outcome, progress dirsync.PlanKey) error
 
 	// Doubt goes through the first n changes after the progress of run, leaving out the kinds in skip: it sets each
 	// person's Link.Doubt to the change's kind and makes them owed (WhyDoubt). It returns how many they were. It is what
@@ -145,7 +101,7 @@ type Journal interface {
 	Runs(ctx context.Context, before dirsync.RunID, limit int) ([]dirsync.Run, error)
 	// Outcomes lists a run's plan together with what came of each change, in order of the plan. What is remembered of an
 	// outcome is its Change as planned, Result, Rejection and Error; the link and the debt are with the person.
-	Outcomes(ctx context.Context, run dirsync.RunID, after PlanKey, limit int) ([]dirsync.Outcome, error)
+	Outcomes(ctx context.Context, run dirsync.RunID, after dirsync.PlanKey, limit int) ([]dirsync.Outcome, error)
 	// Rejections lists everybody who stands rejected, by Seq; the returned key is that of the last row.
 	Rejections(ctx context.Context, after dirsync.Seq, limit int) ([]dirsync.Rejection, dirsync.Seq, error)
 	// Totals counts the people, in constant time.

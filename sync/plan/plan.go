@@ -76,6 +76,9 @@ type Wanted struct {
 // made again in full. That is harmless, because targets make themselves hold what a change says whatever they held.
 func Decide(p dirsync.Person, w Wanted, policy Policy, now time.Time) dirsync.Decision {
 	d := dirsync.Decision{Seq: p.Seq, Mark: p.Owed.Mark}
+	if _, after := Drift(p, w); p.Gone == dirsync.Present && len(after) > 0 {
+		d.Differs = true
+	}
 	switch {
 	case p.Gone != dirsync.Present:
 		return leave(d, p, w, policy, now, "was deleted in the tenant")
@@ -199,7 +202,7 @@ func change(kind dirsync.ChangeKind, p dirsync.Person, w Wanted, why string) *di
 // Drift lists the fields of CreateOnly in which the source and an existing account differ: by configuration they are
 // reported and not repaired. Before is what the target holds, after what the source has.
 func Drift(p dirsync.Person, w Wanted) (before, after dirsync.Values) {
-	if p.Link.Account == "" || len(w.Faults) > 0 {
+	if p.Link.Account == "" || !w.InScope || len(w.Faults) > 0 {
 		return nil, nil
 	}
 	for _, field := range w.CreateOnly {
