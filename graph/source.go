@@ -202,3 +202,6 @@ func (s *Source) deltaRequest(ctx context.Context, at mark) (*abs.RequestInforma
 	params := users.DeltaRequestBuilderGetQueryParameters{Select: at.Select}
 	return builder.ToGetRequestInformation(ctx, &users.DeltaRequestBuilderGetRequestConfiguration{QueryParameters: &params})
 }
+
+// Asked returns the properties that a round asks for; see dirsync.Asker.
+func (s *Source) Asked() []string { return slices.Clone(s.selected) }
