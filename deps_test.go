@@ -38,7 +38,7 @@ func importRules() map[string]struct{ code, tests []string } {
 		"graph":           {code: []string{root}, tests: []string{"graph/graphtest", "dirsynctest"}},
 		"graph/graphtest": {code: []string{root}, tests: []string{"graph"}},
 		"store":           {code: []string{root}, tests: []string{"dirsynctest", "sync/engine"}},
-		"dirsynctest": {code: []string{root, "sync/engine"}},
+		"dirsynctest":     {code: []string{root, "sync/engine"}},
 		// The command joins everybody.
 		"cmd/dirsync": {
 			code:  []string{root, "graph", "graph/graphtest", "mapping", "store", "sync/engine", "sync/plan"},

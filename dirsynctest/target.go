@@ -214,7 +214,7 @@ func (t *targetTest) missing() {
 		}
 		for _, kind := range []dirsync.ChangeKind{dirsync.Update, dirsync.Reactivate} {
 			c.Kind, c.After = kind, values("X", "x@a.example")
-			t.refused(c, dirsync.NotFound)
+			_ = t.refused(c, dirsync.NotFound)
 		}
 	}
 	t.same("number of accounts", len(t.users()), 1)
@@ -233,7 +233,7 @@ func (t *targetTest) conflicts() {
 		}
 	}
 	t.apply(dirsync.Change{Kind: dirsync.Deactivate, Person: personID(1)})
-	t.refused(create(3, full("Eve", "E", "ada@a.example")), dirsync.Conflict)
+	_ = t.refused(create(3, full("Eve", "E", "ada@a.example")), dirsync.Conflict)
 	t.apply(dirsync.Change{Kind: dirsync.Delete, Person: personID(1)})
 	t.apply(create(3, full("Eve", "E", "ada@a.example")))
 }

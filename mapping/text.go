@@ -107,7 +107,7 @@ func cleanEmail(s string) (string, string) {
 		if err != nil || !lowerDomain(ascii) {
 			return "", notEmail + ": the domain " + shown(domain) + " cannot exist"
 		}
-		domain, s = ascii, local+"@"+ascii
+		s = local + "@" + ascii
 	}
 	if len(s) > maxEmail || len(local) > maxLocal {
 		return "", notEmail + ": it is too long"

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
-	"strconv"
 	"time"
 
 	"dirsync"
@@ -338,6 +337,3 @@ func (d *decoder) attributes() dirsync.Attributes {
 	}
 	return out
 }
-
-// number is how rows are named in errors.
-func number(n uint64) string { return strconv.FormatUint(n, 10) }

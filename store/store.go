@@ -24,6 +24,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"dirsync"
 )
@@ -89,7 +90,8 @@ func named(op string, err error) error {
 	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	if e, ok := err.(*dirsync.Error); ok { // not deeper in the chain: only the outermost may lack its Op
+	//nolint:errorlint // not deeper in the chain: only the outermost may lack its Op
+	if e, ok := err.(*dirsync.Error); ok {
 		if e.Op != "" {
 			return e
 		}
@@ -104,7 +106,7 @@ func (s *Store) open() error {
 	info, err := os.Stat(s.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && s.opts.ReadOnly:
-		return &dirsync.Error{Kind: dirsync.NotFound, Err: errors.New("there is no such file"), Hint: "It is made when the daemon first starts."}
+		return &dirsync.Error{Kind: dirsync.NotFound, Err: errors.New("there is no such file"), Hint: "It is made by the first dirsync check, plan or run."}
 	case errors.Is(err, fs.ErrNotExist):
 		if err := create(s.path); err != nil {
 			return err
@@ -199,11 +201,14 @@ func create(path string) error {
 // syncFolder makes a new name in a folder durable. Not every file system can, and that is not worth stopping for.
 func syncFolder(dir string) error {
 	d, err := os.Open(dir)
-	if err != nil {
+	if err == nil {
+		_ = d.Sync()
+		err = d.Close()
+	}
+	if errors.Is(err, fs.ErrPermission) {
 		return nil
 	}
-	_ = d.Sync()
-	return d.Close()
+	return err
 }
 
 // fileError classifies an error of the operating system or of bbolt.
@@ -213,17 +218,17 @@ func fileError(err error) error {
 	}
 	e := &dirsync.Error{Kind: dirsync.Storage, Err: err, Hint: "Check the disk, and that it has free space."}
 	switch {
-	case errors.Is(err, errLocked) || errors.Is(err, bolt.ErrTimeout):
+	case errors.Is(err, errLocked) || errors.Is(err, bolterrors.ErrTimeout):
 		e.Kind, e.Err, e.Hint = dirsync.Locked, errLocked, "Stop the other process, or ask it: while the daemon runs, it alone uses the store."
 	case errors.Is(err, fs.ErrPermission):
 		e.Kind, e.Hint = dirsync.Permission, "Run as the user to whom the file belongs, or give this user the right to read and write it and its folder."
 	case errors.Is(err, fs.ErrNotExist):
 		e.Kind, e.Hint = dirsync.NotFound, "Make the folder first, or correct the path."
-	case errors.Is(err, bolt.ErrInvalid) || errors.Is(err, bolt.ErrChecksum) || errors.Is(err, bolt.ErrVersionMismatch):
+	case errors.Is(err, bolterrors.ErrInvalid) || errors.Is(err, bolterrors.ErrChecksum) || errors.Is(err, bolterrors.ErrVersionMismatch):
 		e.Kind, e.Hint = dirsync.Corrupt, "Put the newest backup in its place."
-	case errors.Is(err, bolt.ErrDatabaseReadOnly) || errors.Is(err, bolt.ErrTxNotWritable):
+	case errors.Is(err, bolterrors.ErrDatabaseReadOnly) || errors.Is(err, bolterrors.ErrTxNotWritable):
 		e.Kind, e.Hint = dirsync.Invalid, "The store is open for looking only."
-	case errors.Is(err, bolt.ErrDatabaseNotOpen):
+	case errors.Is(err, bolterrors.ErrDatabaseNotOpen):
 		e.Kind, e.Hint = dirsync.Invalid, ""
 	}
 	return e

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 
 	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // tx is one transaction.
@@ -58,7 +59,7 @@ func (s *Store) view(ctx context.Context, op string, fn func(*tx) error) error {
 		if err != nil {
 			return fileError(err)
 		}
-		defer tx.b.Rollback()
+		defer func() { _ = tx.b.Rollback() }() // of a transaction that has only read
 		return fn(tx)
 	}))
 }
@@ -129,7 +130,7 @@ func (s *Store) change(fn func(*tx) error) (map[*index]*changes, error) {
 	}
 	if t != nil {
 		rollback := guard(func() error {
-			if err := t.b.Rollback(); err != nil && !errors.Is(err, bolt.ErrTxClosed) {
+			if err := t.b.Rollback(); err != nil && !errors.Is(err, bolterrors.ErrTxClosed) {
 				return err
 			}
 			return nil

@@ -281,7 +281,7 @@ func (v *verifier) runs(x *syncTx) error {
 		id := binary.BigEndian.Uint64(k)
 		p, err := x.plan(dirsync.RunID(id))
 		if err != nil {
-			v.found("there is a plan of run %d, but not the run", id)
+			v.found("there is a plan of run %d, but not the run: %v", id, err)
 			return nil
 		}
 		return v.plan(x, p, id)
