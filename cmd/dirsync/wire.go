@@ -80,7 +80,7 @@ func (a *app) join(ctx context.Context, cfg *Config, st *store.Store, name strin
 	if err != nil {
 		return nil, err
 	}
-	from, err := client.Users(nil).Fields(ctx)
+	from, err := a.sourceFields(ctx, sc, client)
 	if err != nil {
 		return nil, err
 	}
@@ -115,16 +115,48 @@ func limit(l Limit) plan.Limit {
 	return plan.Limit{Count: l.Count, Share: float64(l.Share), Floor: l.Floor}
 }
 
-// checkMappings compiles every mapping, so that each mistake in them is known before anything is opened or asked. The
-// error is a *ConfigError with all faults of all syncs.
-func checkMappings(cfg *Config, names []string) error {
-	from, err := new(graph.Source).Fields(context.Background()) // asks nobody
-	if err != nil {
-		return err
+// sourceFields lists what a sync's mapping may use. Only a mapping that names directory extensions needs the tenant's
+// word for their types.
+func (a *app) sourceFields(ctx context.Context, sc *Sync, client *graph.Client) ([]dirsync.Field, error) {
+	texts := mappingTexts(sc)
+	if !namesExtensions(texts) {
+		return graph.Catalogue(), nil
 	}
+	source := client.Users(nil)
+	fields, err := source.Fields(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range source.Notes() {
+		a.note("note: %s", clean(n))
+	}
+	return graph.AssumeExtensions(fields, texts...), nil
+}
+
+// mappingTexts are all texts of a sync's mapping that may name properties.
+func mappingTexts(sc *Sync) []string {
+	texts := []string{sc.Where.Text}
+	for _, f := range sc.Fields {
+		texts = append(texts, f.From, f.Expr, f.Entra)
+	}
+	return texts
+}
+
+func namesExtensions(texts []string) bool {
+	return len(graph.AssumeExtensions(nil, texts...)) > 0
+}
+
+// checkMappings compiles every mapping, so that each mistake in them is known before anything is opened or asked. A
+// mapping of directory extensions has to wait, because only the tenant knows their types. The error is a *ConfigError
+// with all faults of all syncs.
+func checkMappings(cfg *Config, names []string) error {
+	from := graph.Catalogue()
 	to := append(mapping.Mandatory(), cfg.Directory.FieldList()...)
 	all := &ConfigError{File: cfg.Path}
 	for _, name := range names {
+		if namesExtensions(mappingTexts(cfg.Syncs[name])) {
+			continue
+		}
 		_, err := compile(cfg, name, from, to)
 		if ce, ok := errors.AsType[*ConfigError](err); ok {
 			all.Faults = append(all.Faults, ce.Faults...)
