@@ -38,6 +38,12 @@ func (v Value) IsNull() bool { return v.Type == "" }
 // String returns the canonical form, and "" for null.
 func (v Value) String() string { return v.Text }
 
+// Same tells whether two values need no update from one to the other. E-mail addresses that differ in letter case alone
+// reach the same person; everything else is the same when it is equal.
+func (v Value) Same(other Value) bool {
+	return v == other || v.Type == Email && other.Type == Email && Fold(v.Text) == Fold(other.Text)
+}
+
 // MarshalJSON writes null, a boolean, a number, a list of strings or a string, by the value's type.
 func (v Value) MarshalJSON() ([]byte, error) {
 	switch v.Type {

@@ -4,12 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/text/cases"
-	"golang.org/x/text/unicode/norm"
 
 	"dirsync"
 )
@@ -280,22 +276,13 @@ func (t *Target) check(c dirsync.Change, next dirsync.Account) error {
 		}
 		for _, other := range t.accounts {
 			theirs, _ := other.Values.Get(f.Name)
-			if other.ID != next.ID && !theirs.IsNull() && fold(theirs.Text) == fold(mine.Text) {
+			if other.ID != next.ID && !theirs.IsNull() && dirsync.Fold(theirs.Text) == dirsync.Fold(mine.Text) {
 				return &dirsync.Error{Op: op, ID: c.Person, Kind: dirsync.Conflict, Field: f.Name, Value: mine.Text,
 					Other: other.ID, Err: fmt.Errorf("%s %s belongs to account %s", f.Name, mine.Text, other.ID)}
 			}
 		}
 	}
 	return nil
-}
-
-// fold gives texts that differ only in letter case, or in how they spell an accent, the same form.
-func fold(s string) string {
-	ascii := strings.IndexFunc(s, func(r rune) bool { return r >= 0x80 }) < 0
-	if ascii {
-		return strings.ToLower(s)
-	}
-	return norm.NFC.String(cases.Fold().String(norm.NFC.String(s)))
 }
 
 func cloneAccount(a dirsync.Account) dirsync.Account {

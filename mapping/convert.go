@@ -7,9 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/nyaruka/phonenumbers"
-	"golang.org/x/text/cases"
 	"golang.org/x/text/currency"
-	"golang.org/x/text/unicode/norm"
 
 	"dirsync"
 )
@@ -212,21 +210,13 @@ func (c *converter) boolean(in *input) (string, string) {
 	if c.yes != "" {
 		yes, no = c.yes, c.no
 	}
-	switch word := fold(strings.TrimFunc(in.text, isOuterSpace)); word {
-	case fold(yes):
+	switch word := dirsync.Fold(strings.TrimFunc(in.text, isOuterSpace)); word {
+	case dirsync.Fold(yes):
 		return "true", ""
-	case fold(no):
+	case dirsync.Fold(no):
 		return "false", ""
 	}
 	return "", "is neither " + yes + " nor " + no
-}
-
-// fold makes texts equal that differ in letter case or Unicode form alone.
-func fold(s string) string {
-	if plainText(s) {
-		return strings.ToLower(s)
-	}
-	return norm.NFC.String(cases.Fold().String(norm.NFC.String(s)))
 }
 
 // choice finds the option that is meant: the one spelled like it, or else the only one that differs in letter case.
@@ -240,7 +230,7 @@ func (c *converter) choice(s string) (string, string) {
 			return o, ""
 		}
 	}
-	if o, ok := c.options[fold(s)]; ok {
+	if o, ok := c.options[dirsync.Fold(s)]; ok {
 		return o, ""
 	}
 	reason = "is none of the options"

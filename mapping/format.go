@@ -74,7 +74,7 @@ func (c *converter) setFormat(format string, from dirsync.Type) (message, hint s
 	case t == dirsync.Boolean:
 		yes, no, ok := strings.Cut(format, "/")
 		c.yes, c.no = strings.TrimSpace(yes), strings.TrimSpace(no)
-		if !ok || c.yes == "" || c.no == "" || fold(c.yes) == fold(c.no) {
+		if !ok || c.yes == "" || c.no == "" || dirsync.Fold(c.yes) == dirsync.Fold(c.no) {
 			return "the format " + format + " cannot be used", "write the two words, the one for true first: yes/no"
 		}
 	case t == dirsync.Phone:
@@ -116,7 +116,7 @@ func (c *converter) setCurrency(format string) (message, hint string) {
 func foldOptions(options []string) map[string]string {
 	byFold, twice := map[string]string{}, map[string]bool{}
 	for _, o := range options {
-		f := fold(o)
+		f := dirsync.Fold(o)
 		if _, ok := byFold[f]; ok {
 			twice[f] = true
 		}

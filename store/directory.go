@@ -11,8 +11,6 @@ import (
 	"sync/atomic"
 
 	bolt "go.etcd.io/bbolt"
-	"golang.org/x/text/cases"
-	"golang.org/x/text/unicode/norm"
 
 	"dirsync"
 )
@@ -197,25 +195,10 @@ func (d *Directory) keysOf(a dirsync.Account) []uniqueKey {
 			continue
 		}
 		if v, _ := a.Values.Get(f.Name); !v.IsNull() {
-			out = append(out, uniqueKey{f.Name, fold(v.Text)})
+			out = append(out, uniqueKey{f.Name, dirsync.Fold(v.Text)})
 		}
 	}
 	return out
-}
-
-// fold gives texts that differ only in letter case, or in how they spell an accent, the same form (Unicode 3.13, D145).
-func fold(s string) string {
-	lower := true
-	for i := range len(s) {
-		if s[i] >= 0x80 {
-			return norm.NFC.String(cases.Fold().String(norm.NFD.String(s)))
-		}
-		lower = lower && (s[i] < 'A' || s[i] > 'Z')
-	}
-	if lower {
-		return s
-	}
-	return strings.ToLower(s)
 }
 
 // dirTx is a transaction that works on the directory.
@@ -319,7 +302,7 @@ func (d *Directory) has(a dirsync.Account, k uniqueKey) bool {
 		return string(a.Source) == k.text
 	}
 	v, _ := a.Values.Get(k.tag)
-	return !v.IsNull() && fold(v.Text) == k.text
+	return !v.IsNull() && dirsync.Fold(v.Text) == k.text
 }
 
 // show makes an account's values speak of every field of the schema, and of no other.
@@ -420,7 +403,7 @@ func (x *dirTx) findAny(key string) (dirsync.Account, bool, error) {
 			return a, ok, err
 		}
 	}
-	folded := fold(key)
+	folded := dirsync.Fold(key)
 	for _, f := range x.d.schema {
 		if !f.Unique {
 			continue

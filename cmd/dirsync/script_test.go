@@ -78,6 +78,7 @@ func fillIn(dir, url string) error {
 //
 //	tenant update ID NAME=JSON...
 //	tenant delete ID | tenant restore ID | tenant purge ID
+//	tenant manager ID ID
 //	tenant hire NAME=JSON...
 //	tenant sign-in NUMBER       refuses every sign-in with this AADSTS error
 //	tenant denied               answers 403 to every request
@@ -123,6 +124,8 @@ func tenantCommand(ts *testscript.TestScript, neg bool, args []string) {
 		tenant.Restore(args[1])
 	case "purge":
 		tenant.Purge(args[1])
+	case "manager":
+		tenant.SetManager(args[1], args[2])
 	case "hire":
 		tenant.Add(graphtest.User(props(args[1:])))
 	case "sign-in":

@@ -166,12 +166,33 @@ func (a *app) printUser(ctx context.Context, d *store.Directory, u dirsync.Accou
 	t.Row("status", statusWord(u))
 	for _, f := range fields {
 		v, _ := u.Values.Get(f.Name)
-		t.Row(f.Name, v.Text)
+		text := v.Text
+		if v.Type == dirsync.Reference {
+			if text, err = referee(ctx, d, v); err != nil {
+				return err
+			}
+		}
+		t.Row(f.Name, text)
 	}
 	t.Row("object id at the source", string(u.Source))
 	t.Row("created", stamp(u.Created, time.UTC))
 	t.Row("updated", stamp(u.Updated, time.UTC))
 	return t.Write(a.stdout)
+}
+
+// referee says whom a reference means. References are kept as object ids of the source, so they may lead to somebody
+// who comes later, and mean them as soon as they are there.
+func referee(ctx context.Context, d *store.Directory, v dirsync.Value) (string, error) {
+	u, err := d.Find(ctx, v.Text)
+	switch {
+	case dirsync.KindOf(err) == dirsync.NotFound:
+		return v.Text + " (not in the directory)", nil
+	case err != nil:
+		return "", err
+	}
+	first, _ := u.Values.Get(dirsync.FirstName)
+	last, _ := u.Values.Get(dirsync.LastName)
+	return fmt.Sprintf("%s %s (%s)", first.Text, last.Text, u.ID), nil
 }
 
 func (a *app) usersExportCommand() *cobra.Command {

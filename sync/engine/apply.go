@@ -185,7 +185,7 @@ func (e *Engine) outcome(c dirsync.Change, was dirsync.Standing, ap dirsync.Appl
 		for _, field := range c.CreateOnly {
 			want, _ := c.After.Get(field)
 			held, _ := o.Link.Held.Get(field)
-			o.Differs = o.Differs || c.Kind == dirsync.Create && want != held
+			o.Differs = o.Differs || c.Kind == dirsync.Create && !want.Same(held)
 		}
 		if c.Kind == dirsync.Deactivate && !o.Link.IsZero() && e.Policy.WhenDeleted == plan.Delete && e.Policy.Grace > 0 {
 			// The deletion that comes after the grace period stays owed. Somebody who was only blocked from signing in is

@@ -21,7 +21,7 @@ type Survey struct {
 	Rejected int
 	// Drift counts, by field, the accounts that differ from the source in a field that is written only once.
 	Drift map[string]int
-	// Pending counts, by field, the references to people who are not there (yet). They reject nobody.
+	// Pending counts, by field, the references to people who have no account and would get none (yet). They reject nobody.
 	Pending map[string]int
 }
 
@@ -117,14 +117,22 @@ func (e *Engine) pending(ctx context.Context, s *Survey, w plan.Wanted) error {
 		}
 		other, err := e.Store.Person(ctx, dirsync.ID(f.Value.Text))
 		switch {
-		case err == nil && other.Gone == dirsync.Present:
-		case err == nil || dirsync.KindOf(err) == dirsync.NotFound:
-			s.Pending[f.Field]++
-		default:
+		case err != nil && dirsync.KindOf(err) != dirsync.NotFound:
 			return err
+		case err != nil || !e.willBeThere(other):
+			s.Pending[f.Field]++
 		}
 	}
 	return nil
+}
+
+// willBeThere tells whether somebody has an account, or would get one.
+func (e *Engine) willBeThere(p dirsync.Person) bool {
+	if p.Link.Account != "" {
+		return true
+	}
+	w := e.wanted(p, nil)
+	return p.Gone == dirsync.Present && w.InScope && !w.Blocked && len(w.Faults) == 0
 }
 
 // uniqueness finds values of unique fields that several people want, in two walks: the first marks hashes of values in

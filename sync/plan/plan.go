@@ -159,7 +159,7 @@ func keep(p dirsync.Person, w Wanted) *dirsync.Change {
 	}
 	before, after := split(w, func(field string, v dirsync.Value) bool {
 		held, _ := link.Held.Get(field) // what was never written and what was cleared are both empty
-		return held != v
+		return !held.Same(v)
 	}, link.Held)
 	switch {
 	case !link.Active:
@@ -208,7 +208,7 @@ func Drift(p dirsync.Person, w Wanted) (before, after dirsync.Values) {
 	for _, field := range w.CreateOnly {
 		want, ok := w.Values.Get(field)
 		held, _ := p.Link.Held.Get(field)
-		if ok && want != held {
+		if ok && !want.Same(held) {
 			before = before.Set(field, held)
 			after = after.Set(field, want)
 		}

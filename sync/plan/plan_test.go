@@ -205,6 +205,20 @@ func TestSettleKeepsWhatAnAdoptedAccountHas(t *testing.T) {
 	}
 }
 
+// An address that only changes its letter case is no news.
+func TestLetterCaseOfAnAddressIsNoUpdate(t *testing.T) {
+	mail := func(s string) dirsync.Values {
+		return dirsync.Values{{Field: "email", Value: dirsync.Value{Type: dirsync.Email, Text: s}}}
+	}
+	p := dirsync.Person{Link: dirsync.Link{Account: "a", Active: true, Held: mail("Ana@x.org")}}
+	if d := plan.Decide(p, plan.Wanted{InScope: true, Values: mail("ana@x.org")}, plan.Policy{}, at(0)); d.Change != nil {
+		t.Errorf("got %v", d.Change)
+	}
+	if d := plan.Decide(p, plan.Wanted{InScope: true, Values: mail("anna@x.org")}, plan.Policy{}, at(0)); d.Change == nil {
+		t.Error("another address is an update")
+	}
+}
+
 func TestDrift(t *testing.T) {
 	w := plan.Wanted{InScope: true, Values: user("Ana", "2021"), CreateOnly: []string{"joined"}}
 	p := dirsync.Person{Link: dirsync.Link{Account: "a", Active: true, Held: user("Bo", "2020")}}
