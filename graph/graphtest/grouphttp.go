@@ -159,7 +159,8 @@ func (q *request) membersOf() answer {
 		return q.refuse(err)
 	}
 	v := q.views()
-	members := q.memberRefs(group, v, cast)
+	all := bare || l.advanced && l.opt.skip == "" // to be counted
+	members := q.memberRefs(group, v, cast, &l, all)
 	if bare {
 		return q.number(len(members))
 	}
@@ -198,8 +199,8 @@ type placed struct {
 	place uint32
 }
 
-// memberRefs are the members that a request is about.
-func (q *request) memberRefs(group uint32, v views, cast string) []placed {
+// memberRefs are the members that a request is about: all of them, or those of the page and, when there is one, the next.
+func (q *request) memberRefs(group uint32, v views, cast string, l *listing, all bool) []placed {
 	var out []placed
 	wanted := func(m ref) bool {
 		kind, _, _ := q.t.who(m)
@@ -214,7 +215,11 @@ func (q *request) memberRefs(group uint32, v views, cast string) []placed {
 		return out
 	}
 	links := q.t.teams().links(group).links
-	for i := range links {
+	i := 0
+	if !all {
+		i = int(l.c.Pos)
+	}
+	for ; i < len(links) && (all || len(out) <= l.size); i++ {
 		if m := links[i].member; links[i].there(v.groups) && q.t.present(m, v) && wanted(m) {
 			out = append(out, placed{m, uint32(i)})
 		}
