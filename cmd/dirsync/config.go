@@ -28,11 +28,12 @@ type Config struct {
 type Tenant struct {
 	// ID is the tenant's GUID, in lower case. A run against another tenant is refused.
 	ID string `yaml:"id"`
-	// ClientID is the application's GUID (its "Application (client) ID"), in lower case.
+	// ClientID is the application's GUID (its "Application (client) ID"), in lower case. It is empty for credentials that
+	// come with an identity of their own; see Credential.
 	ClientID string `yaml:"client_id"`
 	// Credential proves that we are that application.
 	Credential Credential `yaml:"credential"`
-	// Cloud is the Microsoft cloud that the tenant lives in. Always "global", which is the default.
+	// Cloud is the Microsoft cloud that the tenant lives in: one of graph.Clouds, by default "global".
 	Cloud string `yaml:"cloud"`
 	// Authority and Graph replace the addresses of the cloud's sign-in service and of Microsoft Graph, without a
 	// trailing slash: "https://login.example.com", "https://graph.example.com/v1.0". Empty: the cloud's own.
@@ -43,13 +44,25 @@ type Tenant struct {
 	CA FilePath `yaml:"ca"`
 }
 
-// Credential is how an application signs in: exactly one of Secret and Certificate is set.
+// Credential is how an application signs in: exactly one of Secret, Certificate, WorkloadIdentity, ManagedIdentity and
+// AzureCLI is set. The last two need no ClientID, and a Tenant that has one of them has none.
 type Credential struct {
 	// Secret is a client secret's value.
 	Secret Secret `yaml:"secret"`
-	// Certificate holds a certificate with its private key, PEM or PKCS #12, without a password. Use its Bytes.
+	// Certificate holds a certificate with its private key, PEM or PKCS #12. Use its Bytes.
 	Certificate Secret `yaml:"certificate"`
+	// Password opens the private key in Certificate; set only with one. Unset: the file has no password.
+	Password Secret `yaml:"password"`
+	// WorkloadIdentity is a file with a federated token, which somebody else keeps fresh, as Kubernetes does.
+	WorkloadIdentity FilePath `yaml:"workload_identity"`
+	// ManagedIdentity is graph.SystemAssigned, or the client id of a user-assigned managed identity, in lower case.
+	ManagedIdentity string `yaml:"managed_identity"`
+	// AzureCLI signs in as whoever is signed in to the Azure CLI on this machine. Where the file has the key, it is true.
+	AzureCLI bool `yaml:"azure_cli"`
 }
+
+// ownsClient tells the kinds of credential that come with an identity of their own, so that there is no client id.
+func (c Credential) ownsClient() bool { return c.ManagedIdentity != "" || c.AzureCLI }
 
 // StoreConfig says where the program keeps what it remembers.
 type StoreConfig struct {

@@ -9,10 +9,8 @@ import (
 	"strings"
 
 	"dirsync"
+	"dirsync/graph"
 )
-
-// globalCloud is the only Microsoft cloud that this version knows.
-const globalCloud = "global"
 
 func valueOf(pointer any) reflect.Value { return reflect.ValueOf(pointer).Elem() }
 
@@ -81,19 +79,87 @@ func (d *decoder) oneOf(path, value string, known ...string) bool {
 
 func (d *decoder) checkTenant(path string, t *Tenant) {
 	t.ID = d.checkGUID(path+".id", t.ID, "the tenant ID from the tenant's overview page: 6f89cf12-978b-4d23-ac18-9ef0c127cf87")
-	t.ClientID = d.checkGUID(path+".client_id", t.ClientID,
-		"the Application (client) ID from the app registration's overview page: 00d88624-0b5a-4d4c-9b4f-0f3d2b1c8928")
-	d.oneOf(path+".cloud", t.Cloud, globalCloud)
+	if at := path + ".credential"; !d.meant(at+".managed_identity") && !d.meant(at+".azure_cli") {
+		t.ClientID = d.checkGUID(path+".client_id", t.ClientID,
+			"the Application (client) ID from the app registration's overview page: 00d88624-0b5a-4d4c-9b4f-0f3d2b1c8928")
+	}
+	clouds := make([]string, 0, len(graph.Clouds()))
+	for _, cloud := range graph.Clouds() {
+		clouds = append(clouds, string(cloud))
+	}
+	d.oneOf(path+".cloud", t.Cloud, clouds...)
 	t.Authority = d.checkURL(path+".authority", t.Authority)
 	t.Graph = d.checkURL(path+".graph", t.Graph)
+	if !d.failed(path + ".cloud") {
+		d.checkCloudAddress(path+".authority", t.Authority, t.Cloud)
+		d.checkCloudAddress(path+".graph", t.Graph, t.Cloud)
+	}
+	if at := path + ".credential"; !d.failed(at) {
+		d.checkCredential(at, t)
+		if d.said(path+".client_id") && t.Credential.ownsClient() && !d.failed(at) {
+			d.faultAt(path+".client_id", "has no effect, because this credential comes with an identity of its own; remove it")
+		}
+	}
+}
 
-	at, cr := path+".credential", t.Credential
+// meant tells whether the file has a value at path, be it a faulty one or under a misspelt key.
+func (d *decoder) meant(path string) bool { return d.said(path) || d.failed(path) }
+
+// checkCloudAddress reports an address that belongs to another cloud than the tenant, where its tokens mean nothing.
+func (d *decoder) checkCloudAddress(path, address, cloud string) {
+	u, err := url.Parse(address)
+	if address == "" || err != nil || d.failed(path) {
+		return
+	}
+	var owners []string
+	for _, c := range graph.Clouds() {
+		authority, base := c.Addresses()
+		for _, own := range []string{authority, base} {
+			if o, err := url.Parse(own); err == nil && strings.EqualFold(o.Hostname(), u.Hostname()) {
+				owners = append(owners, string(c))
+			}
+		}
+	}
+	if len(owners) > 0 && !slices.Contains(owners, cloud) {
+		d.faultAt(path, "belongs to the cloud %s, and the tenant's cloud is %s; remove this, and write cloud: %s if the tenant lives there",
+			strings.Join(owners, " or "), cloud, owners[0])
+	}
+}
+
+func (d *decoder) checkCredential(path string, t *Tenant) {
+	first := ""
+	for _, kind := range []struct{ key, name string }{
+		{"secret", "a secret"}, {"certificate", "a certificate"}, {"workload_identity", "a workload identity"},
+		{"managed_identity", "a managed identity"}, {"azure_cli", "the Azure CLI"},
+	} {
+		switch {
+		case !d.said(join(path, kind.key)):
+		case first != "":
+			d.faultAt(join(path, kind.key), "there is %s already; keep one of them", first)
+		default:
+			first = kind.name
+		}
+	}
+	cr := &t.Credential
 	switch {
-	case d.failed(at):
-	case cr.Secret.IsSet() && cr.Certificate.IsSet():
-		d.faultAt(at+".certificate", "there is a secret already; keep one of them")
-	case !cr.Secret.IsSet() && !cr.Certificate.IsSet():
-		d.faultAt(at, "is missing; write credential: { secret: file:/run/secrets/NAME } or { certificate: file:/path }")
+	case first == "":
+		d.faultAt(path, "is missing; write credential: { secret: file:/run/secrets/NAME } or { certificate: file:/path }, or "+
+			"workload_identity: file:/path, managed_identity: system or azure_cli: true")
+		return
+	case cr.Password.IsSet() && !cr.Certificate.IsSet():
+		d.faultAt(path+".password", "there is no certificate that it could open; remove it")
+	}
+	if d.said(path+".azure_cli") && !cr.AzureCLI {
+		d.faultAt(path+".azure_cli", "is false, which is no way to sign in; remove it, or write true")
+	}
+	if d.said(path + ".managed_identity") {
+		// What stands there is not repeated: it may be a secret in the wrong place.
+		id := strings.ToLower(cr.ManagedIdentity)
+		if id != graph.SystemAssigned && (!isGUID(id) || strings.Trim(id, "0-") == "") {
+			d.faultAt(path+".managed_identity", "should be %s, for the identity of the machine, or the client id of a user-assigned "+
+				"managed identity: 5d9a6c1e-7a52-4f0a-9a63-3d1d5a0b6c22", graph.SystemAssigned)
+		}
+		cr.ManagedIdentity = id
 	}
 }
 

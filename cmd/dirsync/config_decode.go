@@ -278,10 +278,6 @@ func (d *decoder) unknownKey(key *yaml.Node, path string, known []string) {
 
 // unsupportedKey explains keys that somebody may expect and that this version does not have.
 func unsupportedKey(path, key string) string {
-	if strings.HasSuffix(path, ".credential") && key == "password" {
-		return "this version reads certificates without a password only; take it off with openssl pkcs12 -nodes, and let " +
-			"nobody but the service read the file"
-	}
 	if !strings.HasPrefix(path, "syncs.") && path != "" {
 		return ""
 	}

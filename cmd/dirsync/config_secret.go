@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"dirsync/graph"
 )
 
 // Secret names a secret that lives outside the configuration: in a file, in the environment, or among the credentials
@@ -124,6 +126,28 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(masked), nil }
 
 // MarshalYAML writes "***".
 func (s Secret) MarshalYAML() (any, error) { return masked, nil }
+
+// reveal reads the credential from its places, in the words of package graph.
+func (c Credential) reveal() (graph.Credential, error) {
+	out := graph.Credential{WorkloadIdentity: string(c.WorkloadIdentity), ManagedIdentity: c.ManagedIdentity, AzureCLI: c.AzureCLI}
+	var err error
+	if c.Secret.IsSet() {
+		if out.Secret, err = c.Secret.Reveal(); err != nil {
+			return graph.Credential{}, err
+		}
+	}
+	if c.Certificate.IsSet() {
+		if out.Certificate, err = c.Certificate.Bytes(); err != nil {
+			return graph.Credential{}, err
+		}
+	}
+	if c.Password.IsSet() {
+		if out.Password, err = c.Password.Reveal(); err != nil {
+			return graph.Credential{}, err
+		}
+	}
+	return out, nil
+}
 
 // FilePath is a file that is not secret, written as "file:/path" in the configuration. A relative path is taken from
 // the configuration file's directory. The zero FilePath is unset.

@@ -8,11 +8,14 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/rs/zerolog"
 	yaml "go.yaml.in/yaml/v4"
+
+	"dirsync/graph"
 )
 
 // TestSecretNeverPrints prints secrets in every way that anybody thought of, alone and inside other things, set and
@@ -26,7 +29,7 @@ func TestSecretNeverPrints(t *testing.T) {
 	if got, err := s.Reveal(); got != "hunter2" || err != nil {
 		t.Fatalf("got %q %v", got, err)
 	}
-	credential := Credential{Secret: s}
+	credential := Credential{Secret: s, Certificate: s, Password: s}
 	tenant := &Tenant{Credential: credential}
 	config := &Config{Tenants: map[string]*Tenant{"contoso": tenant}}
 	values := []any{s, &s, credential, &credential, *tenant, tenant, config, []Secret{s}, map[string]Secret{"a": s},
@@ -171,5 +174,44 @@ func TestSecretIsReadAnew(t *testing.T) {
 		if got, err := s.Reveal(); got != want || err != nil {
 			t.Errorf("got %q %v, want %q", got, err, want)
 		}
+	}
+}
+
+// TestRevealCredential hands every kind of credential on in the words of package graph, and says which part cannot be
+// read, without any other part's text.
+func TestRevealCredential(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(path, []byte("hunter2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	there, gone := newSecret(secretFile, path), newSecret(secretFile, path+"-gone")
+	tests := []struct {
+		name    string
+		in      Credential
+		want    graph.Credential
+		message string
+	}{
+		{"secret", Credential{Secret: there}, graph.Credential{Secret: "hunter2"}, ""},
+		{"certificate", Credential{Certificate: there}, graph.Credential{Certificate: []byte("hunter2\n")}, ""},
+		{"password", Credential{Certificate: there, Password: there}, graph.Credential{Certificate: []byte("hunter2\n"), Password: "hunter2"}, ""},
+		{"workload identity", Credential{WorkloadIdentity: "/token"}, graph.Credential{WorkloadIdentity: "/token"}, ""},
+		{"managed identity", Credential{ManagedIdentity: "system"}, graph.Credential{ManagedIdentity: graph.SystemAssigned}, ""},
+		{"Azure CLI", Credential{AzureCLI: true}, graph.Credential{AzureCLI: true}, ""},
+		{"no secret", Credential{Secret: gone}, graph.Credential{}, "read secret file:PATH-gone: there is no such file"},
+		{"no certificate", Credential{Certificate: gone}, graph.Credential{}, "read secret file:PATH-gone: there is no such file"},
+		{"no password", Credential{Certificate: there, Password: gone}, graph.Credential{}, "read secret file:PATH-gone: there is no such file"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := tt.in.reveal()
+			message := ""
+			if err != nil {
+				message = strings.ReplaceAll(err.Error(), path, "PATH")
+			}
+			// The fields are compared one by one, because a graph.Credential prints as *** and nothing else.
+			if !reflect.DeepEqual(got, tt.want) || message != tt.message {
+				t.Errorf("got %v %q, want %v %q", got, message, tt.want, tt.message)
+			}
+		})
 	}
 }

@@ -98,7 +98,7 @@ func TestConfigBytes(t *testing.T) {
 		{"no character", "tenants:\n  # \uffff\n", "c.yaml:2:5: control character U+FFFF; remove it"},
 		{"mark in the middle", "tenants:\n  a\ufeff: {}\n", "c.yaml:2:3: tenants.a\\ufeff: a name has 1 to 63"},
 		{"second document after Windows line ends", "a: 1\r\n---\r\nb: 2\r\n", "c.yaml:2:1: a second document begins here"},
-		{"long value", "tenants: {a: {cloud: " + strings.Repeat("x", 1000) + "}}\nsyncs: {}\n", `xxx…"; write global`},
+		{"long value", "tenants: {a: {cloud: " + strings.Repeat("x", 1000) + "}}\nsyncs: {}\n", `xxx…"; write one of: global, us-gov-l4, us-gov-l5, china`},
 		{"column counts letters", "tenants:\n  ü: 李小龍\n  é: [*x]\n", "c.yaml:3:7: an alias"},
 		{"ten megabytes", strings.Repeat("# filling\n", 1<<20),
 			"c.yaml: the file is larger than 1 MB, which no configuration is; is it the right file?"},
@@ -177,7 +177,21 @@ tenants:
   fabrikam:
     id: 7f89cf12-978b-4d23-ac18-9ef0c127cf87
     client_id: 00d88624-0b5a-4d4c-9b4f-0f3d2b1c8928
-    credential: { certificate: file:/etc/cert.pfx }
+    credential: { certificate: file:/etc/cert.pfx, password: env:CERT_PASSWORD }
+    cloud: us-gov-l5
+  northwind:
+    id: 8f89cf12-978b-4d23-ac18-9ef0c127cf87
+    client_id: 00d88624-0b5a-4d4c-9b4f-0f3d2b1c8928
+    credential: { workload_identity: file:token }
+  litware:
+    id: 9f89cf12-978b-4d23-ac18-9ef0c127cf87
+    credential: { managed_identity: 5D9A6C1E-7A52-4f0a-9a63-3d1d5a0b6c22 }
+  adatum:
+    id: af89cf12-978b-4d23-ac18-9ef0c127cf87
+    credential: { managed_identity: system }
+  wingtip:
+    id: bf89cf12-978b-4d23-ac18-9ef0c127cf87
+    credential: { azure_cli: true }
 store: { path: data/dirsync.db }
 directory:
   fields:
@@ -227,8 +241,22 @@ func TestGoodConfig(t *testing.T) {
 			},
 			"fabrikam": {
 				ID: "7f89cf12-978b-4d23-ac18-9ef0c127cf87", ClientID: "00d88624-0b5a-4d4c-9b4f-0f3d2b1c8928",
-				Credential: Credential{Certificate: newSecret("file", "/etc/cert.pfx")},
-				Cloud:      "global",
+				Credential: Credential{Certificate: newSecret("file", "/etc/cert.pfx"), Password: newSecret("env", "CERT_PASSWORD")},
+				Cloud:      "us-gov-l5",
+			},
+			"northwind": {
+				ID: "8f89cf12-978b-4d23-ac18-9ef0c127cf87", ClientID: "00d88624-0b5a-4d4c-9b4f-0f3d2b1c8928",
+				Credential: Credential{WorkloadIdentity: "/etc/dirsync/token"}, Cloud: "global",
+			},
+			"litware": {
+				ID: "9f89cf12-978b-4d23-ac18-9ef0c127cf87", Cloud: "global",
+				Credential: Credential{ManagedIdentity: "5d9a6c1e-7a52-4f0a-9a63-3d1d5a0b6c22"},
+			},
+			"adatum": {
+				ID: "af89cf12-978b-4d23-ac18-9ef0c127cf87", Cloud: "global", Credential: Credential{ManagedIdentity: "system"},
+			},
+			"wingtip": {
+				ID: "bf89cf12-978b-4d23-ac18-9ef0c127cf87", Cloud: "global", Credential: Credential{AzureCLI: true},
 			},
 		},
 		Store: StoreConfig{Path: "/etc/dirsync/data/dirsync.db"},
@@ -242,26 +270,26 @@ func TestGoodConfig(t *testing.T) {
 				From: From{Entra: "contoso"}, To: "directory", WhenDeleted: DeleteDeleted, Grace: Duration(36 * time.Hour),
 				Limits: Limits{Deletes: Limit{Count: 10, Share: 0.025, Floor: 0}, Deactivations: Limit{Count: 3, Share: 0.05, Floor: 3}},
 				Fields: FieldMappings{
-					{Field: "last_name", From: "surname", Pos: Position{26, 7}, FromPos: Position{26, 18}},
-					{Field: "first_name", From: "givenName", Pos: Position{27, 7}, FromPos: Position{27, 19}},
-					{Field: "email", Expr: "user.mail ?? user.userPrincipalName", Pos: Position{28, 7}, ExprPos: Position{28, 23}},
+					{Field: "last_name", From: "surname", Pos: Position{40, 7}, FromPos: Position{40, 18}},
+					{Field: "first_name", From: "givenName", Pos: Position{41, 7}, FromPos: Position{41, 19}},
+					{Field: "email", Expr: "user.mail ?? user.userPrincipalName", Pos: Position{42, 7}, ExprPos: Position{42, 23}},
 					{Field: "joining_date", From: "employeeHireDate", SyncUpdates: &no, Format: "YYYY-MM-DD",
-						Pos: Position{29, 7}, FromPos: Position{29, 29}, FormatPos: Position{29, 76}},
+						Pos: Position{43, 7}, FromPos: Position{43, 29}, FormatPos: Position{43, 76}},
 					{Field: "office", Entra: "Switch([officeLocation],\n  \"Redmond\")\n", WhenNull: "default", Default: text("Berlin"),
-						Pos: Position{30, 7}, EntraPos: Position{32, 11},
-						WhenNullPos: Position{34, 20}, DefaultPos: Position{35, 18}},
-					{Field: "badge", Value: text(""), WhenNull: "keep", Pos: Position{36, 7}, ValuePos: Position{36, 24},
-						WhenNullPos: Position{36, 39}},
+						Pos: Position{44, 7}, EntraPos: Position{46, 11},
+						WhenNullPos: Position{48, 20}, DefaultPos: Position{49, 18}},
+					{Field: "badge", Value: text(""), WhenNull: "keep", Pos: Position{50, 7}, ValuePos: Position{50, 24},
+						WhenNullPos: Position{50, 39}},
 				},
 			},
 			"guests": {
 				From: From{Entra: "fabrikam"}, To: "directory", WhenDeleted: DeactivateDeleted,
 				Limits: Limits{Deletes: limit, Deactivations: limit},
 				Fields: FieldMappings{
-					{Field: "first_name", From: "givenName", Pos: Position{43, 15}, FromPos: Position{27, 19}},
-					{Field: "last_name", From: "surname", Pos: Position{43, 35}, FromPos: Position{43, 46}},
-					{Field: "email", From: "mail", Pos: Position{43, 55}, FromPos: Position{43, 62}},
-					{Field: "joining_date", From: "employeeHireDate", Pos: Position{43, 68}, FromPos: Position{43, 82}},
+					{Field: "first_name", From: "givenName", Pos: Position{57, 15}, FromPos: Position{41, 19}},
+					{Field: "last_name", From: "surname", Pos: Position{57, 35}, FromPos: Position{57, 46}},
+					{Field: "email", From: "mail", Pos: Position{57, 55}, FromPos: Position{57, 62}},
+					{Field: "joining_date", From: "employeeHireDate", Pos: Position{57, 68}, FromPos: Position{57, 82}},
 				},
 			},
 		},
@@ -284,7 +312,7 @@ func TestWindowsLineEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	office := c.Syncs["staff"].Fields[4]
-	if got, want := office.EntraPos, (Position{32, 11}); got != want || strings.Contains(office.Entra, "\r") {
+	if got, want := office.EntraPos, (Position{46, 11}); got != want || strings.Contains(office.Entra, "\r") {
 		t.Errorf("got %v %q, want %v", got, office.Entra, want)
 	}
 }

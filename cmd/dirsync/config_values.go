@@ -9,6 +9,8 @@ import (
 	"time"
 
 	yaml "go.yaml.in/yaml/v4"
+
+	"dirsync/graph"
 )
 
 // decodeNode reads "30d", "24h", "1d12h".
@@ -138,7 +140,7 @@ func badSecretName(kind, name string) string {
 
 // decodeNode reads "file:/path".
 func (p *FilePath) decodeNode(d *decoder, n *yaml.Node, path string) {
-	const want = "a file: file:/etc/dirsync/ca.pem"
+	const want = "a file, with its path behind the word file and a colon: file:/path/to/it"
 	if n.Kind != yaml.ScalarNode {
 		d.wrongKind(n, path, want)
 		return
@@ -227,7 +229,9 @@ func (c *Config) resolvePaths(dir string) {
 	c.Store.Path = abs(c.Store.Path)
 	for _, t := range c.Tenants {
 		t.CA = FilePath(abs(string(t.CA)))
-		for _, s := range []*Secret{&t.Credential.Secret, &t.Credential.Certificate} {
+		cr := &t.Credential
+		cr.WorkloadIdentity = FilePath(abs(string(cr.WorkloadIdentity)))
+		for _, s := range []*Secret{&cr.Secret, &cr.Certificate, &cr.Password} {
 			if s.IsSet() && s.place().kind == secretFile {
 				*s = newSecret(secretFile, abs(s.place().name))
 			}
@@ -240,7 +244,7 @@ func defaultConfig() *Config {
 	return &Config{Store: StoreConfig{Path: DefaultStorePath}}
 }
 
-func (t *Tenant) setDefaults() { t.Cloud = globalCloud }
+func (t *Tenant) setDefaults() { t.Cloud = string(graph.Global) }
 
 func (s *Sync) setDefaults() {
 	limit := Limit{Count: DefaultLimitCount, Share: DefaultLimitShare, Floor: DefaultLimitFloor}

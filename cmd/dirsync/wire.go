@@ -195,29 +195,34 @@ func compile(cfg *Config, name string, from, to []dirsync.Field) (*mapping.Mappi
 
 // client makes the connection to a tenant, without using it yet.
 func (a *app) client(t *Tenant) (*graph.Client, error) {
-	gc := graph.Config{
-		Tenant: t.ID, ClientID: t.ClientID, Authority: t.Authority, BaseURL: t.Graph, Now: a.now, Log: a.log,
-	}
-	var err error
-	if t.Credential.Secret.IsSet() {
-		gc.Credential.Secret, err = t.Credential.Secret.Reveal()
-	} else {
-		gc.Credential.Certificate, err = t.Credential.Certificate.Bytes()
-	}
+	gc, err := a.graphConfig(t)
 	if err != nil {
 		return nil, err
+	}
+	return graph.New(gc)
+}
+
+// graphConfig says in the words of package graph how to talk to a tenant. It reads the credential from its place.
+func (a *app) graphConfig(t *Tenant) (graph.Config, error) {
+	gc := graph.Config{
+		Tenant: t.ID, ClientID: t.ClientID, Cloud: graph.Cloud(t.Cloud), Authority: t.Authority, BaseURL: t.Graph,
+		Now: a.now, Log: a.log,
+	}
+	var err error
+	if gc.Credential, err = t.Credential.reveal(); err != nil {
+		return graph.Config{}, err
 	}
 	if t.CA != "" {
 		pem, err := os.ReadFile(string(t.CA))
 		if err != nil {
-			return nil, fmt.Errorf("read the trusted certificates: %w", err)
+			return graph.Config{}, fmt.Errorf("read the trusted certificates: %w", err)
 		}
 		gc.RootCAs = x509.NewCertPool()
 		if !gc.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, errors.New("read the trusted certificates: " + string(t.CA) + " holds no PEM certificate")
+			return graph.Config{}, errors.New("read the trusted certificates: " + string(t.CA) + " holds no PEM certificate")
 		}
 	}
-	return graph.New(gc)
+	return gc, nil
 }
 
 // each opens the store and calls fn for each of the syncs, one after the other. It goes on after an error, so that one
