@@ -45,6 +45,20 @@ func (l Link) IsZero() bool { return l.Account == "" && l.Doubt == 0 }
 // InDoubt says that the outcome of the last change is unknown.
 func (l Link) InDoubt() bool { return l.Doubt != 0 }
 
+// WithDoubt returns l with one more change in doubt. A doubt that stood before is not forgotten: the kind that is
+// remembered is one whose repetition makes certain of both.
+func (l Link) WithDoubt(kind ChangeKind) Link {
+	switch {
+	case l.Doubt == 0 || l.Doubt == kind:
+		l.Doubt = kind
+	case l.Doubt == Create || l.Doubt == Delete || kind == Create || kind == Delete:
+		l.Doubt = Create // whether there is an account, and everything about it
+	default:
+		l.Doubt = Reactivate // its status and its values
+	}
+	return l
+}
+
 // Owed says that a person must be planned again. The zero Owed means that nothing is owed.
 type Owed struct {
 	// Mark tells one debt from the next. Whoever settles a debt names the mark that they acted on, and the debt stands

@@ -183,7 +183,7 @@ func (s *Store) Doubt(ctx context.Context, id dirsync.RunID, n int, skip []dirsy
 			if err != nil {
 				return err
 			}
-			p.Link.Doubt = k.Kind
+			p.Link = p.Link.WithDoubt(k.Kind)
 			s.owe(p, dirsync.WhyDoubt, now)
 			marked++
 		}

@@ -330,7 +330,7 @@ func (x *syncTx) doubt(k dirsync.PlanKey, mark uint64, now time.Time) error {
 		return err
 	}
 	link := was
-	link.Doubt = k.Kind
+	link = link.WithDoubt(k.Kind)
 	if err := x.putLink(seq, was, link); err != nil {
 		return err
 	}

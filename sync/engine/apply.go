@@ -93,7 +93,7 @@ func (a *applying) batch(ctx context.Context, changes []dirsync.Change, second [
 		if first && a.t.news > 0 && dirsync.KindOf(ap.Err) == dirsync.Conflict && len(a.again) < maxSecondTries {
 			// From here until it is settled for the second time the change is in doubt, should the process die.
 			a.again = append(a.again, secondTry{changes[i], standings[i].Link.Doubt})
-			outcomes[i].Link.Doubt = changes[i].Kind
+			outcomes[i].Link = outcomes[i].Link.WithDoubt(changes[i].Kind)
 			outcomes[i].Result = 0
 		}
 	}
@@ -207,10 +207,10 @@ func (e *Engine) outcome(c dirsync.Change, was dirsync.Standing, ap dirsync.Appl
 		o.Result, o.Link = dirsync.Failed, dirsync.Link{Doubt: dirsync.Create}
 	case concernsAll(ap.Err):
 		// Not this person's failure: it costs them no waiting time.
-		o.Result, o.Link.Doubt = dirsync.Failed, c.Kind
+		o.Result, o.Link = dirsync.Failed, o.Link.WithDoubt(c.Kind)
 		o.Owed.Why, o.Owed.Attempts = dirsync.WhyDoubt, was.Owed.Attempts
 	default:
-		o.Result, o.Link.Doubt = dirsync.Failed, c.Kind
+		o.Result, o.Link = dirsync.Failed, o.Link.WithDoubt(c.Kind)
 		o.Owed.Due = now.Add(e.delay(o.Owed.Attempts))
 	}
 	return o

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"dirsync"
+	"dirsync/dirsynctest"
 	"dirsync/mapping"
 	"dirsync/sync/engine"
 	"dirsync/sync/plan"
@@ -427,4 +428,103 @@ func TestCancelledRunIsClosed(t *testing.T) {
 	if r := w.run(t, m); r.Status != dirsync.Success || len(w.target.Accounts()) != 30 {
 		t.Errorf("afterwards: %s, %d accounts", r.Status, len(w.target.Accounts()))
 	}
+}
+
+// asking is a source that tells what it asks for.
+type asking struct {
+	*dirsynctest.Source
+	asked []string
+}
+
+func (a asking) Asked() []string { return a.asked }
+
+// What a full round leaves out may have been cleared, so those people are looked up; but not for what the round does
+// not ask for any more.
+func TestLeftOutValuesAreLookedUpOnlyIfAskedFor(t *testing.T) {
+	for _, tt := range []struct {
+		asked   []string
+		lookUps int
+	}{
+		{[]string{"accountEnabled", "department", "displayName", "givenName", "mail", "surname"}, 1},
+		{[]string{"accountEnabled", "displayName", "givenName", "mail", "surname"}, 0},
+	} {
+		w, m := newWorld(0), testMapping(t)
+		staff(w, 3)
+		w.src.Put("safe-01", map[string]any{"department": "Sales"})
+		w.run(t, m)
+		w.src.Put("safe-01", map[string]any{"department": nil})
+		w.src.ExpireCursors()
+		lookUps := 0
+		w.src.Fault = func(op string) (error, error) {
+			if op == "LookUp" {
+				lookUps++
+			}
+			return nil, nil
+		}
+		e := w.engine(m)
+		e.Source = asking{w.src, tt.asked}
+		if _, err := e.Run(t.Context(), engine.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		if lookUps != tt.lookUps {
+			t.Errorf("asking for %v: %d look-ups, want %d", tt.asked, lookUps, tt.lookUps)
+		}
+	}
+}
+
+func TestSurvey(t *testing.T) {
+	w := newWorld(0)
+	once := false
+	m := compileOnce(t, &once)
+	w.src.Put("a", person("Ana", "same@x.org"))
+	w.src.Put("b", person("Bo", "SAME@x.org"))
+	w.src.Put("c", person("Cy", "c@x.org"))
+	w.src.Put("d", map[string]any{"displayName": "Room", "mail": "room@x.org"})
+	w.src.Put("e", map[string]any{"displayName": "Out", "accountEnabled": false})
+	e := w.engine(m)
+	survey := func() (engine.Survey, []string) {
+		t.Helper()
+		if _, _, err := e.Read(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		var who []string
+		s, err := e.Survey(t.Context(), func(r dirsync.Rejection) error {
+			who = append(who, string(r.ID)+" "+r.Faults[0].Field)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s, who
+	}
+	s, who := survey()
+	if diff := cmp.Diff([]string{"d first_name", "b email"}, who); diff != "" || s.Rejected != 2 || s.Blocked != 1 || s.People != 4 {
+		t.Errorf("rejected %d, blocked %d, people %d (-want +got):\n%s", s.Rejected, s.Blocked, s.People, diff)
+	}
+	w.run(t, m)
+	// Whoever holds the address keeps it, although somebody who was met earlier wants it now.
+	w.src.Put("a", map[string]any{"mail": "c@x.org", "department": "Sales"})
+	s, who = survey()
+	if diff := cmp.Diff([]string{"d first_name", "a email"}, who); diff != "" || s.Drift["department"] != 1 {
+		t.Errorf("drift %v (-want +got):\n%s", s.Drift, diff)
+	}
+	if n := len(w.target.Applied()); n != 4 { // three, and b once more
+		t.Errorf("%d changes reached the target", n)
+	}
+}
+
+// compileOnce is the usual mapping with a department that is written once.
+func compileOnce(t *testing.T, no *bool) *mapping.Mapping {
+	t.Helper()
+	target := dirsynctest.NewTarget(dirsync.Field{Name: "department", Type: dirsync.Text})
+	source, _ := dirsynctest.NewSource(0).Fields(t.Context())
+	fields, _ := target.Fields(t.Context())
+	m, problems := mapping.Compile([]mapping.Spec{
+		{Field: dirsync.FirstName, From: "givenName"}, {Field: dirsync.LastName, From: "surname"},
+		{Field: dirsync.EmailAddress, From: "mail"}, {Field: "department", From: "department", SyncUpdates: no},
+	}, mapping.Expression{}, source, fields)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	return m
 }

@@ -33,7 +33,7 @@ func TestFaults(t *testing.T) {
 				w.mutate(t, everyone)
 			}
 			w.now = w.now.Add(time.Duration(rapid.IntRange(1, 400).Draw(t, "hours")) * time.Hour)
-			w.faults.arm(rapid.Uint64().Draw(t, "faults"), rapid.SampledFrom([]int{0, 3, 15}).Draw(t, "percent"), rapid.SampledFrom([]int{0, 10, 50}).Draw(t, "dying"))
+			w.faults.arm(rapid.Uint64().Draw(t, "faults"), rapid.SampledFrom([]int{0, 3, 15, 40}).Draw(t, "percent"), rapid.SampledFrom([]int{0, 10, 50, 150}).Draw(t, "dying"))
 			_, err := w.engine(m).Run(context.Background(), engine.Options{RetryNow: rapid.Bool().Draw(t, "retry now")})
 			_ = err // the run may fail; what it leaves behind may not be wrong
 			w.faults.disarm()

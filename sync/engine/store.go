@@ -86,9 +86,9 @@ type Applying interface {
 	// the result in the run's history. A change may be settled twice; the later result stands. progress is the last key of the plan that is now behind us.
 	Settle(ctx context.Context, run dirsync.RunID, outcomes []dirsync.Outcome, progress dirsync.PlanKey) error
 
-	// Doubt goes through the first n changes after the progress of run, leaving out the kinds in skip: it sets each
-	// person's Link.Doubt to the change's kind and makes them owed (WhyDoubt). It returns how many they were. It is what
-	// a crash in the middle of applying leaves to be done.
+	// Doubt goes through the first n changes after the progress of run, leaving out the kinds in skip: it puts each
+	// person's Link in doubt (Link.WithDoubt the change's kind) and makes them owed (WhyDoubt). It returns how many they
+	// were. It is what a crash in the middle of applying leaves to be done.
 	Doubt(ctx context.Context, run dirsync.RunID, n int, skip []dirsync.ChangeKind, now time.Time) (int, error)
 }
 

@@ -85,7 +85,7 @@ func Decide(p dirsync.Person, w Wanted, policy Policy, now time.Time) dirsync.De
 	case !w.InScope:
 		return leave(d, p, w, policy, now, "left the scope")
 	case w.Blocked:
-		if p.Link.Active || p.Link.InDoubt() {
+		if mayBeActive(p.Link) {
 			d.Change = change(dirsync.Deactivate, p, w, "may not sign in any more")
 		}
 	case len(w.Faults) > 0:
@@ -103,7 +103,7 @@ func leave(d dirsync.Decision, p dirsync.Person, w Wanted, policy Policy, now ti
 		return d
 	}
 	if policy.WhenDeleted == Deactivate {
-		if link.Active || link.InDoubt() {
+		if mayBeActive(link) {
 			d.Change = change(dirsync.Deactivate, p, w, why)
 		}
 		return d
@@ -116,13 +116,19 @@ func leave(d dirsync.Decision, p dirsync.Person, w Wanted, policy Policy, now ti
 	switch {
 	case !link.DeactivatedAt.IsZero() && !now.Before(due):
 		d.Change = change(dirsync.Delete, p, w, why+", and the grace period has ended")
-	case link.Active || link.InDoubt():
+	case mayBeActive(link):
 		d.Change = change(dirsync.Deactivate, p, w, why+"; to be deleted when the grace period ends")
 	default:
 		d.Wait = true
 		d.Next = dirsync.Owed{Why: dirsync.WhyGrace, Since: p.Owed.Since, Due: due}
 	}
 	return d
+}
+
+// mayBeActive tells whether the target may think that the account is active. An update in doubt leaves only the values
+// in doubt.
+func mayBeActive(link dirsync.Link) bool {
+	return link.Active || link.InDoubt() && link.Doubt != dirsync.Update
 }
 
 // GraceEnds is when the account of somebody who left may be deleted. The days count from when both are true: the
@@ -226,6 +232,20 @@ func Settle(link dirsync.Link, c dirsync.Change, account dirsync.Account, now ti
 		next.Active, next.DeactivatedAt = false, link.DeactivatedAt
 		if link.Active || link.DeactivatedAt.IsZero() {
 			next.DeactivatedAt = now
+		}
+		// The status is certain now. What an earlier change in doubt did to the values is not, unless the target says what
+		// it holds.
+		switch {
+		case !link.InDoubt() || link.Doubt == dirsync.Deactivate:
+		case len(account.Values) == 0:
+			next.Doubt = dirsync.Update
+		default:
+			next.Held = account.Values
+			for _, f := range link.Held {
+				if _, said := account.Values.Get(f.Field); !said {
+					next.Held = next.Held.With(dirsync.Values{{Field: f.Field}})
+				}
+			}
 		}
 		return next
 	}

@@ -172,8 +172,12 @@ func TestDecisionsConverge(t *testing.T) {
 			return
 		}
 		account := dirsync.Account{ID: "a", Values: d.Change.After}
+		silent := rapid.Bool().Draw(t, "the target does not say what it holds")
+		if d.Change.Kind == dirsync.Deactivate && !silent {
+			account.Values = user(rapid.SampledFrom([]string{"", "Ana", "Bo"}).Draw(t, "holds"), "2020")
+		}
 		p.Link = plan.Settle(p.Link, *d.Change, account, now)
-		if p.Link.InDoubt() {
+		if p.Link.InDoubt() && !(silent && d.Change.Kind == dirsync.Deactivate && p.Link.Doubt == dirsync.Update) {
 			t.Fatal("still in doubt after a success")
 		}
 		if again := plan.Decide(p, w, pol, now); again.Change != nil && (pol.Grace > 0 || again.Change.Kind != dirsync.Delete) {
@@ -216,6 +220,37 @@ func TestLetterCaseOfAnAddressIsNoUpdate(t *testing.T) {
 	}
 	if d := plan.Decide(p, plan.Wanted{InScope: true, Values: mail("anna@x.org")}, plan.Policy{}, at(0)); d.Change == nil {
 		t.Error("another address is an update")
+	}
+}
+
+// An update whose outcome is unknown may have written values. Deactivating the account settles its status and not
+// them: when the person comes back, they are written again, or compared with what the target said that it holds.
+func TestDoubtAboutValuesSurvivesDeactivation(t *testing.T) {
+	held, wanted := user("Ana", "2020"), user("Ana", "2020") // the update in doubt wanted Bo, and is not wanted any more
+	link := dirsync.Link{Account: "a", Active: true, Held: held, Doubt: dirsync.Update}
+	c := dirsync.Change{Kind: dirsync.Deactivate}
+	for name, tt := range map[string]struct {
+		says dirsync.Values
+		want dirsync.Values
+	}{
+		"the target says nothing":     {nil, dirsync.Values{{Field: "name", Value: text("Ana")}}},
+		"the update had taken effect": {user("Bo", "2020"), dirsync.Values{{Field: "name", Value: text("Ana")}}},
+		"it had not":                  {user("Ana", "2020"), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := dirsync.Person{Link: plan.Settle(link, c, dirsync.Account{ID: "a", Values: tt.says}, at(0))}
+			d := plan.Decide(p, plan.Wanted{InScope: true, Values: wanted, CreateOnly: []string{"joined"}}, plan.Policy{}, at(1))
+			if d.Change == nil || d.Change.Kind != dirsync.Reactivate {
+				t.Fatalf("got %v, want a reactivation", d.Change)
+			}
+			if diff := cmp.Diff(tt.want, d.Change.After); diff != "" {
+				t.Errorf("writes (-want +got):\n%s", diff)
+			}
+			p.Gone = dirsync.GoneSoft
+			if d := plan.Decide(p, plan.Wanted{}, plan.Policy{}, at(1)); d.Change != nil {
+				t.Errorf("and while they are gone: %v", d.Change.Kind)
+			}
+		})
 	}
 }
 
@@ -278,5 +313,23 @@ func BenchmarkDecide(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		plan.Decide(p, w, plan.Policy{}, at(0))
+	}
+}
+
+// One doubt on top of another must not hide the first.
+func TestDoubtsAddUp(t *testing.T) {
+	for _, tt := range []struct{ first, second, want dirsync.ChangeKind }{
+		{0, dirsync.Update, dirsync.Update},
+		{dirsync.Update, dirsync.Update, dirsync.Update},
+		{dirsync.Update, dirsync.Deactivate, dirsync.Reactivate},
+		{dirsync.Deactivate, dirsync.Update, dirsync.Reactivate},
+		{dirsync.Reactivate, dirsync.Deactivate, dirsync.Reactivate},
+		{dirsync.Create, dirsync.Deactivate, dirsync.Create},
+		{dirsync.Deactivate, dirsync.Delete, dirsync.Create},
+		{dirsync.Delete, dirsync.Create, dirsync.Create},
+	} {
+		if got := (dirsync.Link{Doubt: tt.first}).WithDoubt(tt.second).Doubt; got != tt.want {
+			t.Errorf("%v, then %v: got %v, want %v", tt.first, tt.second, got, tt.want)
+		}
 	}
 }
