@@ -11,10 +11,14 @@ import (
 	"os/exec"
 	"strconv"
 	"testing"
+	"time"
 
 	"dirsync"
 	"dirsync/graph/graphtest"
 )
+
+// delayVariable adds this much time to each answer of that tenant, as a network and a service far away do.
+const delayVariable = "DIRSYNC_GRAPH_BENCH_DELAY"
 
 // tenantVariable makes the test binary serve a tenant of so many people instead of running tests, so that benchmarks
 // measure the reader and not the simulation in the same process.
@@ -36,6 +40,9 @@ type address struct {
 // serveTenant serves until its standard input ends, which happens when the benchmark's process does.
 func serveTenant(n int) int {
 	tenant := &graphtest.Tenant{}
+	if delay, err := time.ParseDuration(os.Getenv(delayVariable)); err == nil {
+		tenant.Hook = func(*http.Request) graphtest.Fault { return graphtest.Fault{Delay: delay} }
+	}
 	tenant.Generate(n, 1)
 	s, err := graphtest.Start(tenant)
 	if err != nil {
@@ -50,10 +57,10 @@ func serveTenant(n int) int {
 	return 0
 }
 
-func startTenant(b *testing.B, n int) Config {
+func startTenant(b *testing.B, n int, delay time.Duration) Config {
 	b.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^$")
-	cmd.Env = append(os.Environ(), tenantVariable+"="+strconv.Itoa(n))
+	cmd.Env = append(os.Environ(), tenantVariable+"="+strconv.Itoa(n), delayVariable+"="+delay.String())
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -81,7 +88,7 @@ func startTenant(b *testing.B, n int) Config {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(a.CA)
 	return Config{Tenant: graphtest.DefaultID, ClientID: graphtest.DefaultClientID, Credential: Credential{Secret: graphtest.DefaultSecret},
-		Authority: a.URL, BaseURL: a.URL + "/v1.0", RootCAs: roots}
+		Authority: a.URL, BaseURL: a.URL + "/v1.0", RootCAs: roots, FirstRead: FirstPlain}
 }
 
 const benchPeople = 100_000
@@ -93,7 +100,7 @@ func benchProperties() []string {
 // BenchmarkRead reads everybody of a tenant in another process, as a first run does, up to the point where a store
 // would take the pages over.
 func BenchmarkRead(b *testing.B) {
-	c, err := New(startTenant(b, benchPeople))
+	c, err := New(startTenant(b, benchPeople, 0))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -116,11 +123,42 @@ func BenchmarkRead(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
+// BenchmarkFirstRead reads everybody of a large tenant that takes fifty milliseconds for each answer, in both ways.
+func BenchmarkFirstRead(b *testing.B) {
+	const people = 200_000
+	cfg := startTenant(b, people, 50*time.Millisecond)
+	for _, how := range []FirstRead{FirstPlain, FirstParallel} {
+		b.Run(string(how), func(b *testing.B) {
+			cfg.FirstRead = how
+			c, err := New(cfg)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Cleanup(c.Close)
+			s, n := c.Users(benchProperties()), 0
+			for b.Loop() {
+				got := 0
+				err := s.Read(b.Context(), "", func(p dirsync.Page) error {
+					got += len(p.Records)
+					return nil
+				})
+				if err != nil || got != people {
+					b.Fatalf("got %d people and %v, want %d", got, err, people)
+				}
+				n++
+			}
+			b.ReportMetric(b.Elapsed().Seconds()/float64(n), "s/read")
+			b.ReportMetric(float64(s.Requests())/float64(n), "requests/read")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
 // BenchmarkFetchAndDecode is the least that reading can cost: net/http and the decoder, page after page, and nothing
 // else. What BenchmarkRead adds are the SDK, the retries, the checks of links and the hand-over; what it saves is the
 // waiting, because it fetches ahead.
 func BenchmarkFetchAndDecode(b *testing.B) {
-	c, err := New(startTenant(b, benchPeople))
+	c, err := New(startTenant(b, benchPeople, 0))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -46,7 +46,7 @@ func New(cfg Config) (*Client, error) {
 		return nil, &dirsync.Error{Op: "prepare the connection to Microsoft Graph", Kind: dirsync.Invalid, Err: err}
 	}
 	c := &Client{cfg: cfg, base: base}
-	retries := &retrying{next: cfg.Transport, limits: defaultLimits(), now: cfg.Now, sleep: cfg.Sleep, log: cfg.Log, sent: &c.sent, skew: &c.skew}
+	retries := &retrying{next: cfg.Transport, limits: defaultLimits(), now: cfg.Now, sleep: cfg.Sleep, log: cfg.Log, sent: &c.sent, skew: &c.skew, gate: new(gate)}
 	if c.tokens, err = newTokens(cfg, base.Scheme+"://"+base.Host+"/.default", c.signInTransport(retries)); err != nil {
 		return nil, &dirsync.Error{Op: "prepare the connection to Microsoft Graph", Kind: dirsync.Invalid, Err: err}
 	}
@@ -74,15 +74,15 @@ func New(cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// signInTransport is what tokens are asked for with. An endpoint for managed identities is on the machine or is not
-// there at all, so that nobody waits long for one.
+// signInTransport is what tokens are asked for with; the pace of Graph is no business of theirs. An endpoint for managed
+// identities is on the machine or is not there at all, so that nobody waits long for one.
 func (c *Client) signInTransport(retries *retrying) http.RoundTripper {
-	if c.cfg.Credential.ManagedIdentity == "" {
-		return retries
+	own := *retries
+	own.gate = nil
+	if c.cfg.Credential.ManagedIdentity != "" {
+		own.next, own.limits.connects = c.cfg.local, 1
 	}
-	local := *retries
-	local.next, local.limits.connects = c.cfg.local, 1
-	return &local
+	return &own
 }
 
 // answer is one answer of a service, complete.

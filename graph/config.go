@@ -31,6 +31,8 @@ type Config struct {
 	// BaseURL is the root of Microsoft Graph, version included. It must be https; without a path, /v1.0 is meant. The
 	// default is the cloud's. Tokens are requested for its host and are sent to no other.
 	BaseURL string
+	// FirstRead says how a round from the beginning is read. The default is FirstAuto.
+	FirstRead FirstRead
 	// RootCAs are trusted instead of the system's roots, for private endpoints. Nil means the system's.
 	RootCAs *x509.CertPool
 	// Transport sends every single attempt. The default is an own http.Transport with RootCAs, which keeps connections
@@ -83,6 +85,13 @@ func (cfg Config) complete() (Config, error) {
 	}
 	if cfg.BaseURL, err = completeURL("Graph address", cfg.BaseURL, base, "/v1.0"); err != nil {
 		faults = append(faults, err)
+	}
+	switch cfg.FirstRead {
+	case "":
+		cfg.FirstRead = FirstAuto
+	case FirstAuto, FirstPlain, FirstParallel:
+	default:
+		fault("there is no first read %q: it is auto, plain or parallel", string(cfg.FirstRead))
 	}
 	faults = append(faults, cfg.Cloud.check(cfg.Authority, cfg.BaseURL)...)
 	if cfg.Now == nil {

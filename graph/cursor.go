@@ -22,6 +22,8 @@ type mark struct {
 	// Select are the properties that the link's round was begun with. Graph keeps them in the link's token.
 	Select []string `json:"s"`
 	Link   string   `json:"l"`
+	// First is set within a first round that is read in parallel. Its phase says what Link means.
+	First *firstRound `json:"f,omitempty"`
 }
 
 const markVersion = 1
@@ -55,8 +57,12 @@ func (s *Source) parseCursor(cursor dirsync.Cursor) (mark, error) {
 			return mark{}, fmt.Errorf("%w: %s was not asked for when reading began", dirsync.ErrCursorExpired, property)
 		}
 	}
-	if err := s.client.checkLink(m.Link); err != nil {
-		return mark{}, fmt.Errorf("%w: %w", dirsync.ErrCursorExpired, err)
+	check := s.client.checkLink(m.Link)
+	if m.First != nil {
+		check = s.client.checkFirst(m)
+	}
+	if check != nil {
+		return mark{}, fmt.Errorf("%w: %w", dirsync.ErrCursorExpired, check)
 	}
 	return m, nil
 }
@@ -64,18 +70,41 @@ func (s *Source) parseCursor(cursor dirsync.Cursor) (mark, error) {
 // checkLink says why a link must not be followed. Links come from outside and are sent a token, so one is followed
 // only where the very first request would go: the configured host, by https, to users/delta.
 func (c *Client) checkLink(link string) error {
+	path, err := c.checkHost(link)
+	if err == nil && !c.isDelta(path) {
+		err = errors.New("the link to the next page leads away from users/delta and was not followed")
+	}
+	return err
+}
+
+// checkList is checkLink for a link to the next page of a list of users.
+func (c *Client) checkList(link string) error {
+	path, err := c.checkHost(link)
+	if err == nil && !strings.EqualFold(path, c.base.Path+"/users") {
+		err = errors.New("the link to the next page leads away from users and was not followed")
+	}
+	return err
+}
+
+// checkHost returns a link's path if it leads to the configured host.
+func (c *Client) checkHost(link string) (string, error) {
 	u, err := url.Parse(link)
 	if err != nil {
-		return errors.New("the link to the next page is no URL")
+		return "", errors.New("the link to the next page is no URL")
 	}
 	if !sameOrigin(c.base, u) || u.User != nil {
-		return fmt.Errorf("the link to the next page leads to %s instead of %s and was not followed", clip(u.Scheme+"://"+u.Host), c.base.Host)
+		return "", fmt.Errorf("the link to the next page leads to %s instead of %s and was not followed", clip(u.Scheme+"://"+u.Host), c.base.Host)
 	}
-	path := strings.ToLower(strings.TrimSuffix(u.Path, "/"))
-	path = strings.TrimSuffix(path, "()")
+	return strings.TrimSuffix(u.Path, "/"), nil
+}
+
+func (c *Client) isDelta(path string) bool {
 	base := strings.ToLower(c.base.Path) + "/users/"
-	if path != base+"delta" && path != base+"microsoft.graph.delta" {
-		return errors.New("the link to the next page leads away from users/delta and was not followed")
-	}
-	return nil
+	return isDeltaPath(path) && strings.HasPrefix(strings.ToLower(path), base) && !strings.Contains(path[len(base):], "/")
+}
+
+// isDeltaPath tells the spellings of the function's name at the end of a path.
+func isDeltaPath(path string) bool {
+	path = strings.TrimSuffix(strings.ToLower(path), "()")
+	return strings.HasSuffix(path, "/delta") || strings.HasSuffix(path, "/microsoft.graph.delta")
 }

@@ -3,7 +3,6 @@ package graph
 import (
 	"context"
 	"fmt"
-	"hash/maphash"
 	"net/http"
 	"regexp"
 	"slices"
@@ -82,89 +81,6 @@ func (s *Source) Requests() int { return int(s.sent.Load()) }
 
 func (*Source) op() string { return "read users" }
 
-// The prefetched pages: one waits in the channel while the next is being fetched.
-const prefetch = 1
-
-// maxPages ends rounds that no tenant can need: a hundred million people at two hundred a page.
-const maxPages = 500_000
-
-// fetched is a page on its way from the fetcher to fn, or the error that ended fetching.
-type fetched struct {
-	page dirsync.Page
-	err  error
-}
-
-// Read walks one round of users/delta; see dirsync.Source. While fn works on one page, up to two more are fetched.
-//
-// A round that Graph refuses to go on with is reported, never restarted here: ErrCursorExpired when the delta token is
-// no longer known, ErrPageExpired when a page link is not.
-func (s *Source) Read(ctx context.Context, since dirsync.Cursor, fn func(dirsync.Page) error) error {
-	if s.invalid != nil {
-		return s.invalid
-	}
-	start, err := s.parseCursor(since)
-	if err != nil {
-		return err
-	}
-	inner, cancel := context.WithCancel(context.WithValue(ctx, counterKey{}, &s.sent))
-	pages := make(chan fetched, prefetch)
-	go func() {
-		defer close(pages)
-		s.fetch(inner, start, pages)
-	}()
-	defer func() {
-		cancel()
-		for range pages { // until the fetcher has ended
-		}
-	}()
-	for f := range pages {
-		if f.err != nil {
-			return f.err
-		}
-		if ctx.Err() != nil {
-			break
-		}
-		if err := fn(f.page); err != nil {
-			return err
-		}
-		if f.page.Complete {
-			return nil
-		}
-	}
-	return s.client.sendError(ctx, s.op(), context.Cause(ctx))
-}
-
-// fetch sends page after page, or an error, until the round is complete or ctx ends.
-func (s *Source) fetch(ctx context.Context, at mark, pages chan<- fetched) {
-	var (
-		decode = newDecoder()
-		seed   = maphash.MakeSeed()
-		seen   = map[uint64]bool{}
-	)
-	for n := 1; ; n++ {
-		if at.Link != "" {
-			seen[maphash.String(seed, at.Link)] = true
-		}
-		page, next, err := s.page(ctx, decode, at)
-		switch {
-		case err != nil:
-		case !page.Complete && (seen[maphash.String(seed, next.Link)] || n >= maxPages):
-			err = &dirsync.Error{Op: s.op(), Kind: dirsync.Unavailable,
-				Err:  fmt.Errorf("after %d pages Microsoft Graph leads back to a page that was read already", n),
-				Hint: "This is a fault of the service that passes. The next run goes on from here."}
-		}
-		select {
-		case pages <- fetched{page, err}:
-		case <-ctx.Done():
-			return
-		}
-		if err != nil || page.Complete {
-			return
-		}
-		at = next
-	}
-}
-
 // page reads one page and says where to go on.
 func (s *Source) page(ctx context.Context, decode *decoder, at mark) (dirsync.Page, mark, error) {
 	info, err := s.deltaRequest(ctx, at)
@@ -184,8 +100,7 @@ func (s *Source) page(ctx context.Context, decode *decoder, at mark) (dirsync.Pa
 	}
 	next := mark{Tenant: s.client.cfg.Tenant, Select: at.Select, Link: got.link, Inside: !got.complete}
 	if err := s.client.checkLink(next.Link); err != nil {
-		return dirsync.Page{}, mark{}, &dirsync.Error{Op: s.op(), Kind: dirsync.Unavailable, Err: err,
-			Hint: "Something between here and Microsoft Graph rewrites its answers, or the configured address of Graph is not the one it calls itself by."}
+		return dirsync.Page{}, mark{}, &dirsync.Error{Op: s.op(), Kind: dirsync.Unavailable, Err: err, Hint: rewrittenHint}
 	}
 	return dirsync.Page{Records: got.records, Next: next.cursor(), Complete: got.complete}, next, nil
 }
@@ -203,5 +118,5 @@ func (s *Source) deltaRequest(ctx context.Context, at mark) (*abs.RequestInforma
 	return builder.ToGetRequestInformation(ctx, &users.DeltaRequestBuilderGetRequestConfiguration{QueryParameters: &params})
 }
 
-// Asked returns the properties that a round asks for; see dirsync.Asker.
-func (s *Source) Asked() []string { return slices.Clone(s.selected) }
+// Asked returns the properties that a round asks for, sorted; see dirsync.Asker.
+func (s *Source) Asked() []string { return slices.Sorted(slices.Values(s.selected)) }

@@ -22,8 +22,14 @@ import (
 )
 
 func TestSource(t *testing.T) {
+	for _, how := range []graph.FirstRead{graph.FirstAuto, graph.FirstPlain, graph.FirstParallel} {
+		t.Run(string(how), func(t *testing.T) { testSource(t, how) })
+	}
+}
+
+func testSource(t *testing.T, how graph.FirstRead) {
 	dirsynctest.TestSource(t, func(t *testing.T) dirsynctest.SourceFixture {
-		w := serve(t, &graphtest.Tenant{Faults: graphtest.Faults{PageSize: 3}})
+		w := serve(t, &graphtest.Tenant{Faults: graphtest.Faults{PageSize: 3, PageLife: time.Minute, DeltaLife: 10 * time.Hour}}, func(c *graph.Config) { c.FirstRead = how })
 		return dirsynctest.SourceFixture{
 			Source: w.client.Users([]string{"department"}),
 			Put: func(id dirsync.ID, attrs map[string]any) {
@@ -39,8 +45,8 @@ func TestSource(t *testing.T) {
 			},
 			Remove:        func(id dirsync.ID) { w.Delete(string(id)) },
 			Purge:         func(id dirsync.ID) { w.Purge(string(id)) },
-			ExpirePages:   func() { w.clock.pass(2 * time.Hour) },
-			ExpireCursors: func() { w.clock.pass(8 * 24 * time.Hour) },
+			ExpirePages:   func() { w.clock.pass(2 * time.Minute) },
+			ExpireCursors: func() { w.clock.pass(11 * time.Hour) },
 		}
 	})
 }

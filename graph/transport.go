@@ -72,6 +72,8 @@ type retrying struct {
 	sleep  func(context.Context, time.Duration) error
 	log    zerolog.Logger
 	sent   *atomic.Int64
+	// gate is passed by every attempt; nil lets all pass.
+	gate *gate
 	// skew is the service's clock minus ours, in nanoseconds, by the last answer.
 	skew *atomic.Int64
 }
@@ -90,8 +92,14 @@ func (t *retrying) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	ctx, waited := req.Context(), time.Duration(0)
 	for n := 1; ; n++ {
+		if t.gate != nil {
+			if err := t.gate.pass(ctx, units(req), t.now, t.sleep); err != nil {
+				return nil, err
+			}
+		}
 		resp, err := t.attempt(req, body)
 		wait, again := t.again(ctx, resp, err, n)
+		t.tell(resp, wait, again)
 		if !again || waited+wait > t.limits.total || !t.worthWaiting(ctx, wait) {
 			return resp, err
 		}
@@ -106,6 +114,18 @@ func (t *retrying) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		waited += wait
+	}
+}
+
+// tell lets everybody else know what an answer says about the pace. Of a wait that is beyond the limits nobody is told,
+// because then nobody waits: the caller gives up and comes back later.
+func (t *retrying) tell(resp *http.Response, wait time.Duration, again bool) {
+	if t.gate == nil || resp == nil {
+		return
+	}
+	t.gate.observe(resp.Header)
+	if again && (resp.StatusCode == http.StatusTooManyRequests || resp.Header.Get("Retry-After") != "") {
+		t.gate.close(t.now().Add(wait))
 	}
 }
 
