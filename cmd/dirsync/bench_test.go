@@ -42,7 +42,7 @@ func tenantProcess(b *testing.B, n int) tenantAddress {
 		b.Fatal(err)
 	}
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), childVariable+"=tenant", fmt.Sprint("DIRSYNC_TEST_PEOPLE=", n))
+	cmd.Env = append(os.Environ(), childVariable+"=tenant", fmt.Sprint("DIRSYNC_TEST_PEOPLE=", n), "GOMEMLIMIT=off")
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
