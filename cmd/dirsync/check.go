@@ -21,13 +21,17 @@ type checkView struct {
 	ID           string    `json:"id"`
 	Name         string    `json:"name,omitempty"`
 	Domain       string    `json:"domain,omitempty"`
+	Cloud        string    `json:"cloud,omitempty"`
+	Needed       []string  `json:"permissions_needed,omitempty"`
 	Permissions  []string  `json:"permissions"`
 	Missing      []string  `json:"missing,omitempty"`
 	TokenExpires time.Time `json:"token_expires,omitzero"`
-	ClockSkew    string    `json:"clock_skew,omitempty"`
-	ConsentURL   string    `json:"consent_url,omitempty"`
-	Error        string    `json:"error,omitempty"`
-	err          error
+	// CredentialExpires is when nobody can sign in with the certificate or client secret any more, if that is known.
+	CredentialExpires time.Time `json:"credential_expires,omitzero"`
+	ClockSkew         string    `json:"clock_skew,omitempty"`
+	ConsentURL        string    `json:"consent_url,omitempty"`
+	Error             string    `json:"error,omitempty"`
+	err               error
 }
 
 func (a *app) checkCommand() *cobra.Command {
@@ -36,7 +40,10 @@ func (a *app) checkCommand() *cobra.Command {
 		Short: "Check the configuration, the store and each tenant",
 		Long: `check reads the configuration, compiles every mapping, opens the store, signs in to
 every tenant and verifies that it is the one that was configured and that users
-may be read. Nobody is read into the store and nothing is written to a target.
+may be read. It shows which permissions are needed, granted and missing, and when
+the credential expires: a certificate always, a client secret if the application
+has Application.Read.All. Nobody is read into the store and nothing is written to
+a target.
 
 Exit codes: 0 all is well; 1 something is not; 2 the command line or the
 configuration is wrong.`,
@@ -57,17 +64,19 @@ func (a *app) check(ctx context.Context, cfg *Config, names []string) error {
 	views := []checkView{}
 	failed := false
 	for _, name := range slices.Sorted(maps.Keys(cfg.Tenants)) {
-		v := checkView{Tenant: name, ID: cfg.Tenants[name].ID}
-		client, err := a.client(cfg.Tenants[name])
+		t := cfg.Tenants[name]
+		v := viewReport(name, t.ID, graph.Report{})
+		client, err := a.client(t)
 		if err == nil {
 			clients[name] = client
 			var r graph.Report
 			r, err = client.Check(ctx)
-			v = viewReport(name, v.ID, r)
+			v = viewReport(name, t.ID, r)
 		}
 		if err != nil {
 			v.Error, v.err, failed = err.Error(), err, true
 		}
+		v.Cloud, v.Needed = t.Cloud, neededPermissions(t)
 		views = append(views, v)
 	}
 	if err := a.printCheck(views); err != nil {
@@ -87,10 +96,19 @@ func (a *app) check(ctx context.Context, cfg *Config, names []string) error {
 	return nil
 }
 
+// neededPermissions are the application permissions that a tenant's runs need, as package graph looks for them. Of the
+// Azure CLI none, since there it is a person who reads.
+func neededPermissions(t *Tenant) []string {
+	if t.Credential.AzureCLI {
+		return nil
+	}
+	return []string{"User.Read.All", "Organization.Read.All"}
+}
+
 func viewReport(name, id string, r graph.Report) checkView {
 	v := checkView{
-		Tenant: name, ID: id, Name: r.Tenant.Name, Domain: r.Tenant.Domain, Permissions: r.Roles, Missing: r.Missing,
-		TokenExpires: r.TokenExpires,
+		Tenant: name, ID: id, Name: r.Tenant.Name, Domain: r.Tenant.Domain, Permissions: r.Roles,
+		Missing: r.Missing, TokenExpires: r.TokenExpires, CredentialExpires: r.CredentialExpires,
 	}
 	if len(r.Missing) > 0 {
 		v.ConsentURL = r.ConsentURL
@@ -111,14 +129,22 @@ func (a *app) printCheck(views []checkView) error {
 		a.printf("Tenant %s\n", clean(v.Tenant))
 		t := NewTable(a.style, "  CHECK", "RESULT")
 		t.Row("  tenant id", v.ID)
-		for _, row := range [][2]string{{"name", v.Name}, {"default domain", v.Domain}, {"permissions granted", strings.Join(v.Permissions, ", ")}} {
+		for _, row := range [][2]string{
+			{"cloud", v.Cloud}, {"name", v.Name}, {"default domain", v.Domain},
+			{"permissions needed", strings.Join(v.Needed, ", ")}, {"permissions granted", strings.Join(v.Permissions, ", ")},
+		} {
 			if row[1] != "" {
 				t.Row("  "+row[0], row[1])
 			}
 		}
 		if len(v.Missing) > 0 {
 			t.Row("  permissions missing", painted{red, strings.Join(v.Missing, ", ")})
-			t.Row("  to grant them", v.ConsentURL)
+			if v.ConsentURL != "" {
+				t.Row("  to grant them", "dirsync connect "+v.Tenant+", or "+v.ConsentURL)
+			}
+		}
+		if !v.CredentialExpires.IsZero() {
+			t.Row("  credential expires", expiry(v.CredentialExpires, a.now()))
 		}
 		if !v.TokenExpires.IsZero() {
 			t.Row("  token expires", when(v.TokenExpires, a.now()))
@@ -140,6 +166,21 @@ func (a *app) printCheck(views []checkView) error {
 		a.printf("\n")
 	}
 	return nil
+}
+
+// expiryWarning is how long before a credential's end people are warned.
+const expiryWarning = 30 * 24 * time.Hour
+
+// expiry is a table cell that says when a credential ends.
+func expiry(at, now time.Time) any {
+	day := at.In(now.Location()).Format(time.DateOnly)
+	switch left := at.Sub(now); {
+	case left <= 0:
+		return painted{red, "on " + day + ", which is over; replace it"}
+	case left < expiryWarning:
+		return painted{yellow, "in " + roughly(left) + ", on " + day + "; replace it before"}
+	}
+	return "on " + day
 }
 
 // checkSyncs compiles every mapping and reports all faults of all of them at once.

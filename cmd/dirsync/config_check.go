@@ -78,7 +78,13 @@ func (d *decoder) oneOf(path, value string, known ...string) bool {
 }
 
 func (d *decoder) checkTenant(path string, t *Tenant) {
-	t.ID = d.checkGUID(path+".id", t.ID, "the tenant ID from the tenant's overview page: 6f89cf12-978b-4d23-ac18-9ef0c127cf87")
+	const tenantID = "the tenant ID from the tenant's overview page: 6f89cf12-978b-4d23-ac18-9ef0c127cf87"
+	switch {
+	case t.ID != "":
+		t.ID = d.checkGUID(path+".id", t.ID, tenantID)
+	case !d.openIDs:
+		d.required(path+".id", t.ID, tenantID+"; or let `dirsync connect` find it out")
+	}
 	if at := path + ".credential"; !d.meant(at+".managed_identity") && !d.meant(at+".azure_cli") {
 		t.ClientID = d.checkGUID(path+".client_id", t.ClientID,
 			"the Application (client) ID from the app registration's overview page: 00d88624-0b5a-4d4c-9b4f-0f3d2b1c8928")

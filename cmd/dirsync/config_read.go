@@ -114,12 +114,16 @@ func (q quiet) Unwrap() error { return q.error }
 
 // parseConfig reads a configuration from its bytes. file is its name for messages, and the place from which relative
 // paths start.
-func parseConfig(file string, data []byte) (*Config, error) {
+func parseConfig(file string, data []byte) (*Config, error) { return parse(file, data, false) }
+
+// parse is parseConfig, and with openIDs no fault that a tenant's id is missing or empty.
+func parse(file string, data []byte, openIDs bool) (*Config, error) {
 	if f, bad := checkBytes(data); bad {
 		return nil, &ConfigError{File: file, Faults: []ConfigFault{f}}
 	}
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	d := newDecoder(string(data))
+	d.openIDs = openIDs
 	var doc yaml.Node
 	if err := yaml.Load(data, &doc); err != nil {
 		return nil, &ConfigError{File: file, Faults: d.syntaxFaults(err)}

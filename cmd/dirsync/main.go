@@ -152,7 +152,7 @@ Try it without a tenant and without a configuration:
 	flags.StringVarP(&a.format, "output", "o", "text", "text for people, json for programs")
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "log every request to standard error")
 	root.AddCommand(
-		a.demoCommand(), a.checkCommand(), a.fieldsCommand(), a.testCommand(), a.planCommand(), a.runCommand(), a.statusCommand(),
+		a.demoCommand(), a.connectCommand(), a.checkCommand(), a.fieldsCommand(), a.testCommand(), a.planCommand(), a.runCommand(), a.statusCommand(),
 		a.historyCommand(), a.showCommand(), a.usersCommand(), a.versionCommand(),
 	)
 	for _, c := range root.Commands() {

@@ -52,6 +52,7 @@ func TestScripts(t *testing.T) {
 			"tenant": tenantCommand,
 			"lock":   lockCommand,
 			"cut":    cutCommand,
+			"browse": browseCommand,
 		},
 	})
 }
@@ -85,6 +86,8 @@ func fillIn(dir, url string) error {
 //	tenant limited              sends objects without their values
 //	tenant html | tenant garbage | tenant down
 //	tenant well                 ends all of these
+//	tenant certificate DAYS     makes a certificate that is valid for so long, certificate.pem, and lets it sign in
+//	tenant roles ROLE...        grants these application permissions only
 func tenantCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: tenant VERB ...")
@@ -142,6 +145,10 @@ func tenantCommand(ts *testscript.TestScript, neg bool, args []string) {
 		hook(graphtest.BadJSON())
 	case "expired":
 		tenant.SetFaults(graphtest.Faults{RejectDelta: true, Rejection: graphtest.GoneNoLocation})
+	case "certificate":
+		certify(ts, tenant, args[1])
+	case "roles":
+		tenant.Set(func(t *graphtest.Tenant) { t.Roles = args[1:] })
 	case "well":
 		tenant.SetFaults(graphtest.Faults{})
 		tenant.Set(func(t *graphtest.Tenant) { t.Hook = nil })
