@@ -389,11 +389,10 @@ func (s *Source) listPage(ctx context.Context, decode *decoder, p part) ([]dirsy
 	if err != nil {
 		return nil, "", err
 	}
-	fault := parseGraphError(a.body)
 	switch {
 	case a.status == http.StatusOK:
-	case p.Link != "" && a.status == http.StatusBadRequest && fault.is("Directory_ExpiredPageToken"):
-		return nil, "", fmt.Errorf("%s: %w (%s)", s.op(), dirsync.ErrPageExpired, describe(a.status, fault.code))
+	case p.Link != "" && a.status == http.StatusBadRequest && parseGraphError(a.body).is("Directory_ExpiredPageToken"):
+		return nil, "", fmt.Errorf("%s: %w (%s)", s.op(), dirsync.ErrPageExpired, describe(a.status, "Directory_ExpiredPageToken"))
 	case a.status == http.StatusBadRequest || a.status == http.StatusNotFound || a.status == http.StatusNotImplemented:
 		return nil, "", fmt.Errorf("%w: %w", errNoParts, s.client.graphError(s.op(), a))
 	default:

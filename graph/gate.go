@@ -50,7 +50,9 @@ func (g *gate) reserve(units float64, now time.Time) time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.spent = max(0, g.spent-max(0, now.Sub(g.at).Seconds())*perSecond)
-	g.at = now
+	if g.at = now; g.next.Sub(now) > time.Second {
+		g.next = now // the clock was set back
+	}
 	wait := max(g.until.Sub(now), g.next.Sub(now))
 	if over := g.spent + units - burst; over > 0 {
 		wait = max(wait, time.Duration(over/perSecond*float64(time.Second))+time.Millisecond)
