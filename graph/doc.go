@@ -1,7 +1,8 @@
 // Package graph reads people out of a Microsoft Entra ID tenant through Microsoft Graph.
 //
 // A Client signs in with an application's own credential (OAuth 2.0 client credentials), proves which tenant it talks
-// to, and makes Sources. A Source walks Graph's delta query for users and looks up single users by id. Requests are
+// to, and makes Sources. Consent has an administrator grant the permissions that this takes. A Source walks Graph's delta
+// query for users, reads large tenants for the first time in parallel, and looks up single users by id. Requests are
 // built by the Graph SDK's request builders and sent through its adapter, but answers are decoded here from their raw
 // JSON: the SDK's models cannot tell a property that was cleared from one that was not sent, and that difference
 // decides whether somebody's data is kept or erased.
