@@ -204,7 +204,7 @@ func (a *app) open(link string) {
 	if err != nil {
 		return
 	}
-	cmd := exec.Command(path, link)
+	cmd := exec.Command(path, link) //nolint:gosec // the opener of this system, and a link that was made here
 	if err := cmd.Start(); err != nil {
 		return
 	}

@@ -37,6 +37,7 @@ import (
 //	browse other ID ARG...     comes back with the consent of another tenant
 //	browse forged ARG...       first a stranger comes by, with a state that was never given out; then the permissions are granted
 //	browse nobody ARG...       never opens the link
+//	browse interrupt ARG...    presses Ctrl-C instead
 //
 // Its output is that of dirsync, with what differs each time replaced by PORT, STATE and TENANT, then what the browser
 // showed, and the exit code. That the application's secret is never in it is checked each time.
@@ -48,7 +49,7 @@ func browseCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if !ok {
 		ts.Fatalf("no tenant")
 	}
-	b := browser{ts: ts, tenant: tenant, answer: args[0], client: trusting(ts.ReadFile("ca.pem"))}
+	b := browser{tenant: tenant, answer: args[0], client: trusting(ts.ReadFile("ca.pem"))}
 	if args = args[1:]; b.answer == "other" {
 		b.other, args = args[0], args[1:]
 	}
@@ -68,7 +69,11 @@ func browseCommand(ts *testscript.TestScript, neg bool, args []string) {
 	go func() { ended <- cmd.Wait() }()
 	select {
 	case l := <-link:
-		b.browse(l)
+		if b.answer == "interrupt" {
+			ts.Check(cmd.Process.Signal(os.Interrupt))
+		} else {
+			ts.Check(b.browse(l))
+		}
 		err = <-ended
 	case err = <-ended:
 	}
@@ -109,7 +114,6 @@ func (l *linkFinder) Write(p []byte) (int, error) {
 }
 
 type browser struct {
-	ts            *testscript.TestScript
 	tenant        *graphtest.Tenant
 	answer, other string
 	client        *http.Client
@@ -125,44 +129,73 @@ func trusting(ca string) *http.Client {
 }
 
 // browse opens the link, or does what the answer says instead.
-func (b *browser) browse(link string) {
+func (b *browser) browse(link string) error {
 	u, err := url.Parse(link)
-	b.ts.Check(err)
+	if err != nil {
+		return err
+	}
 	b.redirect, b.state = u.Query().Get("redirect_uri"), u.Query().Get("state")
 	b.tenant.Set(func(t *graphtest.Tenant) { t.Redirects = append(t.Redirects, b.redirect) })
 	granted := url.Values{"admin_consent": {"True"}, "state": {b.state}, "tenant": {b.other}}
 	switch b.answer {
 	case "nobody":
+		return nil
 	case "accept":
-		b.get(link)
+		return b.get(link)
 	case "decline":
 		b.tenant.SetFaults(graphtest.Faults{ConsentError: "access_denied"})
-		b.get(link)
-		b.tenant.SetFaults(graphtest.Faults{})
+		defer b.tenant.SetFaults(graphtest.Faults{})
+		return b.get(link)
 	case "powerless":
-		b.get(b.redirect + "?" + url.Values{"error": {"access_denied"}, "state": {b.state}, "error_description": {
+		return b.get(b.redirect + "?" + url.Values{"error": {"access_denied"}, "state": {b.state}, "error_description": {
 			"AADSTS90094: Admin consent is required for the permissions requested by this application."}}.Encode())
 	case "other":
-		b.get(b.redirect + "?" + granted.Encode())
+		return b.get(b.redirect + "?" + granted.Encode())
 	case "forged":
 		granted.Set("state", "guessed")
 		granted.Set("tenant", "0c3c5d0e-3a53-4a0e-8d8a-6f2b7f0f7a11")
-		b.get(b.redirect + "?" + granted.Encode())
-		b.get(link)
+		return errors.Join(b.get(b.redirect+"?"+granted.Encode()), b.get(link))
 	default:
-		b.ts.Fatalf("browse %s: no such answer", b.answer)
+		return fmt.Errorf("browse %s: no such answer", b.answer)
 	}
 }
 
 var tagForm = regexp.MustCompile(`<title>[^<]*</title>|<[^>]*>`)
 
-func (b *browser) get(link string) {
+func (b *browser) get(link string) error {
 	r, err := b.client.Get(link)
-	b.ts.Check(err)
+	if err != nil {
+		return err
+	}
 	defer r.Body.Close()
 	body, err := io.ReadAll(r.Body)
-	b.ts.Check(err)
 	_, _ = fmt.Fprintf(&b.shown, "browser: %s\n", strings.TrimSpace(tagForm.ReplaceAllString(string(body), "")))
+	return err
+}
+
+// openerCommand is the browser that a script's own xdg-open stands for:
+//
+//	opener ANSWER FILE    answers, as browse does, the link that will be written to FILE, which is a named pipe
+//	opener wait           waits for it to have done so
+func openerCommand(ts *testscript.TestScript, neg bool, args []string) {
+	switch tenant, ok := ts.Value("tenant").(*graphtest.Tenant); {
+	case neg || !ok || len(args) == 0:
+		ts.Fatalf("usage: opener ANSWER FILE | opener wait")
+	case args[0] == "wait":
+		opened, _ := ts.Value("opened").(chan error)
+		ts.Check(<-opened)
+	default:
+		opened, _ := ts.Value("opened").(chan error)
+		b := browser{tenant: tenant, answer: args[0], client: trusting(ts.ReadFile("ca.pem"))}
+		pipe := ts.MkAbs(args[1])
+		go func() {
+			link, err := os.ReadFile(pipe)
+			if err == nil {
+				err = b.browse(strings.TrimSpace(string(link)))
+			}
+			opened <- err
+		}()
+	}
 }
 
 // plain replaces what differs each time.

@@ -46,6 +46,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("DIRSYNC_CONFIG", config)
 			env.Setenv("TENANT", server.URL)
 			env.Values["tenant"] = tenant
+			env.Values["opened"] = make(chan error, 1)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -53,6 +54,7 @@ func TestScripts(t *testing.T) {
 			"lock":   lockCommand,
 			"cut":    cutCommand,
 			"browse": browseCommand,
+			"opener": openerCommand,
 		},
 	})
 }
