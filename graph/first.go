@@ -462,6 +462,9 @@ func (c *Client) checkFirst(m mark) error {
 			}
 		}
 	case phaseList:
+		if m.Link != "" {
+			return errors.New("a link is where none can be")
+		}
 		for _, p := range r.Open {
 			if !slices.ContainsFunc(parts(), func(known part) bool { return known.Of == p.Of }) {
 				return errors.New("the parts are others today")
