@@ -204,7 +204,7 @@ func (c *Client) networkError(ctx context.Context, op, service string, err error
 	if ctx.Err() != nil {
 		// Somebody wanted it to end. That is nobody's fault, and errors.Is must go on finding the reason.
 		e.Kind, e.Err = dirsync.Unknown, ctx.Err()
-		if cause := context.Cause(ctx); cause != ctx.Err() {
+		if cause := context.Cause(ctx); !errors.Is(ctx.Err(), cause) {
 			e.Err = fmt.Errorf("%w: %w", ctx.Err(), cause)
 		}
 		return e

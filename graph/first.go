@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"hash/maphash"
 	"net/http"
+	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -304,12 +304,13 @@ func (s *Source) count(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	n, err := strconv.Atoi(strings.TrimSpace(strings.TrimPrefix(string(a.body), "\ufeff")))
-	if a.status != http.StatusOK || err != nil || n < 0 {
-		return -1, nil
+	if text := strings.TrimSpace(strings.TrimPrefix(string(a.body), "\ufeff")); a.status == http.StatusOK && countForm.MatchString(text) {
+		return number(text), nil
 	}
-	return n, nil
+	return -1, nil
 }
+
+var countForm = regexp.MustCompile(`^[0-9]{1,9}$`)
 
 // listed is one page of a part: part.Link is where to go on, empty at its end.
 type listed struct {

@@ -3,6 +3,7 @@ package graph
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -173,7 +174,7 @@ func (s *Source) ask(ctx context.Context, id dirsync.ID, info *abs.RequestInform
 }
 
 func (s *Source) about(id dirsync.ID, err error) error {
-	if e, ok := err.(*dirsync.Error); ok {
+	if e, ok := errors.AsType[*dirsync.Error](err); ok {
 		e.ID = id
 	}
 	return err
