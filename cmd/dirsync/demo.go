@@ -249,21 +249,17 @@ func (d *demo) verify(ctx context.Context, w *wired) error {
 
 // sync makes a run and shows it.
 func (d *demo) sync(ctx context.Context, w *wired) error {
-	var view runsView
+	r, err := d.runOne(ctx, w, "demo")
+	if err != nil && !said(err) {
+		return err
+	}
 	if !d.json() {
-		err := d.runOne(ctx, w, "demo", &view)
-		if said(err) {
-			return nil
-		}
-		return err
+		return nil
 	}
-	if err := d.runOne(ctx, w, "demo", &view); err != nil && !said(err) {
-		return err
-	}
-	r := view.Runs[0]
-	d.view.Runs = append(d.view.Runs, demoRunView{r.ID, r.Status, r.figures})
-	d.view.Rejections = view.Rejections
-	return nil
+	v := viewRun(r)
+	d.view.Runs = append(d.view.Runs, demoRunView{v.ID, v.Status, v.figures})
+	d.view.Rejections, err = rejections(ctx, w.sync, 0)
+	return err
 }
 
 // week makes in the tenant what a week makes in a company.

@@ -166,6 +166,18 @@ func textWidth(s string) int {
 	return c.StringWidth(s)
 }
 
+// indented is v as indented JSON that can stand behind prefix in a larger document.
+func indented(v any, prefix string) (string, error) {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent(prefix, "  ")
+	if err := enc.Encode(v); err != nil {
+		return "", fmt.Errorf("write JSON: %w", err)
+	}
+	return strings.TrimRight(b.String(), "\n"), nil
+}
+
 // writeJSONLine writes v as one line of JSON.
 func writeJSONLine(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)

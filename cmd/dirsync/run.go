@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io"
 	"os"
 	"runtime/debug"
 
@@ -13,8 +15,56 @@ import (
 
 // runsView is what programs read of finished runs.
 type runsView struct {
-	Runs       []runView       `json:"runs"`
 	Rejections []rejectionView `json:"rejections"`
+	Runs       []runView       `json:"runs"`
+}
+
+// runsWriter writes a runsView whose rejections need not fit into memory.
+type runsWriter struct {
+	w     io.Writer
+	runs  []runView
+	began bool
+	err   error
+}
+
+func (o *runsWriter) write(text string) {
+	if o.err == nil {
+		_, o.err = io.WriteString(o.w, text)
+	}
+}
+
+// add writes the people who stand rejected after a run, and keeps the run for the end.
+func (o *runsWriter) add(ctx context.Context, w *wired, r dirsync.Run) error {
+	if o.runs == nil {
+		o.write("{\n  \"rejections\": [")
+	}
+	o.runs = append(o.runs, viewRun(r))
+	err := eachRejection(ctx, w.sync, func(v rejectionView) error {
+		b, err := indented(v, "    ")
+		if err != nil {
+			return err
+		}
+		if o.began {
+			o.write(",")
+		}
+		o.began = true
+		o.write("\n    " + b)
+		return o.err
+	})
+	return errors.Join(err, o.err)
+}
+
+// close ends the document, if one was begun.
+func (o *runsWriter) close() error {
+	if o.runs == nil {
+		return nil
+	}
+	b, err := indented(o.runs, "  ")
+	if o.began {
+		o.write("\n  ")
+	}
+	o.write("],\n  \"runs\": " + b + "\n}\n")
+	return errors.Join(err, o.err)
 }
 
 func (a *app) runCommand() *cobra.Command {
@@ -32,59 +82,49 @@ after the other.
 		Example: "  dirsync run\n  dirsync run staff -o json",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			view := runsView{Runs: []runView{}, Rejections: []rejectionView{}}
+			out := &runsWriter{w: a.stdout}
 			err := a.each(cmd.Context(), args, func(w *wired) error {
-				return a.runOne(cmd.Context(), w, "command line", &view)
-			})
-			if a.json() && len(view.Runs) > 0 {
-				if err := writeJSON(a.stdout, view); err != nil {
-					return err
+				var r dirsync.Run
+				r, err := a.runOne(cmd.Context(), w, "command line")
+				if a.json() && r.ID != 0 {
+					err = errors.Join(err, out.add(context.WithoutCancel(cmd.Context()), w, r))
 				}
-			}
-			return err
+				return err
+			})
+			return errors.Join(err, out.close())
 		},
 	}
 }
 
-// runOne makes one run, prints it, or adds it to view for programs. A run that was not a full success gives an
-// exitError.
-func (a *app) runOne(ctx context.Context, w *wired, askedBy string, view *runsView) error {
+// runOne makes one run, and prints it unless programs read the output. A run that was not a full success gives an
+// exitError. The Run has no ID if none was begun.
+func (a *app) runOne(ctx context.Context, w *wired, askedBy string) (dirsync.Run, error) {
 	progress := newProgress(a.stderr, a.json())
 	w.engine.Progress = func(p engine.Progress) { progress.Show(phaseWords(p.Phase), p.Done, p.Total) }
 	defer progress.Close()
 	if _, err := w.client.Tenant(ctx); err != nil { // before anything is written: is it the tenant that was meant?
-		return err
+		return dirsync.Run{}, err
 	}
 	unbound := boundMemory()
 	r, err := w.engine.Run(ctx, engine.Options{AskedBy: askedBy, RetryNow: true})
 	unbound()
 	progress.Close()
-	if r.ID == 0 {
-		return err
-	}
-	limit := 20
-	if a.json() {
-		limit = 0
-	}
-	rejected, listErr := rejections(context.WithoutCancel(ctx), w.sync, limit)
-	if err == nil {
-		err = listErr
-	}
-	if a.json() {
-		view.Runs = append(view.Runs, viewRun(r))
-		view.Rejections = append(view.Rejections, rejected...)
-	} else {
+	if r.ID != 0 && !a.json() {
 		if err := a.printRun(r); err != nil {
-			return err
+			return r, err
+		}
+		rejected, err := rejections(context.WithoutCancel(ctx), w.sync, 20)
+		if err != nil {
+			return r, err
 		}
 		if err := a.printRejections(rejected, r.Counts.Rejected); err != nil {
-			return err
+			return r, err
 		}
 	}
 	if err == nil && r.Status != dirsync.Success {
-		return &exitError{code: exitPartial}
+		return r, &exitError{code: exitPartial}
 	}
-	return err
+	return r, err
 }
 
 // runMemory is what a run's heap stays within, however many people there are: enough for its batches, and little enough

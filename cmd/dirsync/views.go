@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -93,20 +94,34 @@ func viewRejection(r dirsync.Rejection) rejectionView {
 // rejections lists up to limit of the people who stand rejected; zero lists them all.
 func rejections(ctx context.Context, s engine.Journal, limit int) ([]rejectionView, error) {
 	out := []rejectionView{}
+	err := eachRejection(ctx, s, func(v rejectionView) error {
+		if limit > 0 && len(out) == limit {
+			return errEnough
+		}
+		out = append(out, v)
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return out, err
+}
+
+// eachRejection calls fn for everybody who stands rejected.
+func eachRejection(ctx context.Context, s engine.Journal, fn func(rejectionView) error) error {
 	var after dirsync.Seq
 	for {
 		batch, last, err := s.Rejections(ctx, after, 500)
 		if err != nil {
-			return nil, fmt.Errorf("list the rejected: %w", err)
+			return fmt.Errorf("list the rejected: %w", err)
 		}
 		for _, r := range batch {
-			if limit > 0 && len(out) == limit {
-				return out, nil
+			if err := fn(viewRejection(r)); err != nil {
+				return err
 			}
-			out = append(out, viewRejection(r))
 		}
 		if len(batch) < 500 {
-			return out, nil
+			return nil
 		}
 		after = last
 	}
