@@ -43,7 +43,7 @@ type sizes struct {
 	flush int
 }
 
-func defaultSizes() sizes { return sizes{table: 1 << 18, flush: 1 << 10} }
+func defaultSizes() sizes { return sizes{table: 1 << 17, flush: 1 << 10} }
 
 const (
 	bucketIndex = "index"

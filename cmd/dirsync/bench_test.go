@@ -184,7 +184,7 @@ func bareRead(b *testing.B, addr tenantAddress, n int) time.Duration {
 	identity := (&graphtest.Tenant{}).Identity()
 	client, err := graph.New(graph.Config{
 		Tenant: identity.ID, ClientID: identity.ClientID, Credential: graph.Credential{Secret: identity.Secret},
-		Authority: addr.URL, BaseURL: addr.URL + "/v1.0", RootCAs: pool,
+		Authority: addr.URL, BaseURL: addr.URL + "/v1.0", RootCAs: pool, FirstRead: graph.FirstPlain,
 	})
 	if err != nil {
 		b.Fatal(err)

@@ -129,7 +129,7 @@ func (a *app) runOne(ctx context.Context, w *wired, askedBy string) (dirsync.Run
 
 // runMemory is what a run's heap stays within, however many people there are: enough for its batches, and little enough
 // to sit beside the application. The collector works harder to keep it, which a million people take a few seconds of.
-const runMemory = 44 << 20
+const runMemory = 40 << 20
 
 // boundMemory bounds the heap until the function that it returns is called, unless whoever started the process has an
 // opinion of their own.

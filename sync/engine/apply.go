@@ -14,6 +14,10 @@ import (
 // silence is how many changes in a row may go unanswered before the target is taken to be down and the run stops.
 const silence = 20
 
+// scattered is the batch for people who are far from one another in the store, where each of them costs pages of their
+// own.
+const scattered = 250
+
 // maxSecondTries bounds the memory that remembering conflicts takes.
 const maxSecondTries = 10_000
 
@@ -249,7 +253,7 @@ func (a *applying) count(o dirsync.Outcome) {
 // trySecond tries the conflicts once more, now that everybody else has had their turn: what stood in somebody's way
 // may have been renamed later in the same run.
 func (a *applying) trySecond(ctx context.Context) error {
-	for second := range slices.Chunk(a.again, a.e.batch()) {
+	for second := range slices.Chunk(a.again, min(a.e.batch(), scattered)) {
 		changes := make([]dirsync.Change, len(second))
 		for i, s := range second {
 			changes[i] = s.change
