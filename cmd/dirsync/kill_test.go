@@ -357,7 +357,7 @@ func (w *killWorld) compare() {
 }
 
 // serveTenant is a process that serves a simulated tenant of DIRSYNC_TEST_PEOPLE people and writes where on its
-// standard output. It ends with its standard input.
+// standard output. With DIRSYNC_TEST_UNIQUE no two of them have one address. It ends with its standard input.
 func serveTenant() {
 	var n int
 	if _, err := fmt.Sscan(envOr("DIRSYNC_TEST_PEOPLE", "1000"), &n); err != nil {
@@ -365,6 +365,16 @@ func serveTenant() {
 	}
 	tenant := &graphtest.Tenant{}
 	tenant.Generate(n, 1)
+	if os.Getenv("DIRSYNC_TEST_UNIQUE") != "" {
+		seen := map[string]bool{}
+		for _, u := range tenant.Users() {
+			mail := strings.ToLower(text(u, "mail"))
+			if mail != "" && seen[mail] {
+				tenant.Update(text(u, "id"), map[string]any{"mail": text(u, "id") + "@contoso.com"})
+			}
+			seen[mail] = true
+		}
+	}
 	server, err := graphtest.Start(tenant)
 	if err != nil {
 		panic(err)
