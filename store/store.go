@@ -219,7 +219,7 @@ func fileError(err error) error {
 	e := &dirsync.Error{Kind: dirsync.Storage, Err: err, Hint: "Check the disk, and that it has free space."}
 	switch {
 	case errors.Is(err, errLocked) || errors.Is(err, bolterrors.ErrTimeout):
-		e.Kind, e.Err, e.Hint = dirsync.Locked, errLocked, "Stop the other process, or ask it: while the daemon runs, it alone uses the store."
+		e.Kind, e.Err, e.Hint = dirsync.Locked, errLocked, "Wait for the other process or stop it: one at a time uses the store."
 	case errors.Is(err, fs.ErrPermission):
 		e.Kind, e.Hint = dirsync.Permission, "Run as the user to whom the file belongs, or give this user the right to read and write it and its folder."
 	case errors.Is(err, fs.ErrNotExist):
