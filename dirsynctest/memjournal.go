@@ -70,20 +70,6 @@ func (s *Store) run(id dirsync.RunID) (*run, error) {
 	return r, nil
 }
 
-// ClearPlan implements engine.Planning.
-func (s *Store) ClearPlan(ctx context.Context, id dirsync.RunID) error {
-	return s.do(ctx, "ClearPlan", func() error {
-		r, err := s.run(id)
-		if err != nil {
-			return err
-		}
-		clear(r.plan)
-		clear(r.outcomes)
-		r.progress = dirsync.PlanKey{}
-		return nil
-	})
-}
-
 // keys returns the plan's keys in order.
 func (r *run) keys() []dirsync.PlanKey {
 	return slices.SortedFunc(maps.Keys(r.plan), comparePlanKeys)

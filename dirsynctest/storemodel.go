@@ -31,7 +31,6 @@ func storeProperty(t *testing.T, open func(t *testing.T) engine.Store) {
 			"decide":    p.decide,
 			"settle":    p.settle,
 			"doubt":     p.doubt,
-			"clear":     p.clearPlan,
 			"later": func(r *rapid.T) {
 				p.now = p.now.Add(time.Duration(rapid.IntRange(1, 90).Draw(r, "minutes")) * time.Minute)
 			},
@@ -133,11 +132,6 @@ func (p *pair) saveRun(r *rapid.T) {
 	m, s := saved, saved
 	m.ID, s.ID = run.model, run.store
 	p.both(r, "SaveRun", p.model.SaveRun(p.ctx, m), p.store.SaveRun(p.ctx, s))
-}
-
-func (p *pair) clearPlan(r *rapid.T) {
-	run := p.aRun(r)
-	p.both(r, "ClearPlan", p.model.ClearPlan(p.ctx, run.model), p.store.ClearPlan(p.ctx, run.store))
 }
 
 func (p *pair) drawOwed(r *rapid.T) dirsync.Owed {

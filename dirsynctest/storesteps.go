@@ -126,13 +126,6 @@ func (t *storeTest) decides() {
 	t.same("rejected anew", t.rejections(), []dirsync.Rejection{*rejection(3, "is worse")})
 	t.must(t.Decide(t.ctx, run, []dirsync.Decision{{Seq: 3, Mark: 5}}))
 	t.same("totals", t.totals(), dirsync.Totals{People: 4, Owed: 3})
-
-	t.must(t.ClearPlan(t.ctx, run))
-	outcomes, err = t.Outcomes(t.ctx, run, dirsync.PlanKey{}, 10)
-	t.must(err)
-	t.same("outcomes of no plan", len(outcomes), 0)
-	t.must(t.ClearPlan(t.ctx, run))
-	t.same("owed without a plan", t.owedSeqs(), []dirsync.Seq{1, 2, 4})
 }
 
 func (t *storeTest) settles() {
@@ -370,7 +363,6 @@ func (t *storeTest) refuses() {
 		"Settle in no run":       t.Settle(t.ctx, unknown, []dirsync.Outcome{done(change, "a1")}, keyOf(change)),
 		"Plan of no run":         second(t.Plan(t.ctx, unknown, dirsync.Create, 0, 1)),
 		"Outcomes of no run":     second(t.Outcomes(t.ctx, unknown, dirsync.PlanKey{}, 1)),
-		"ClearPlan of no run":    t.ClearPlan(t.ctx, unknown),
 		"Doubt of no run":        second(t.Doubt(t.ctx, unknown, 1, nil, t.now)),
 		"SaveRun of no run":      t.SaveRun(t.ctx, dirsync.Run{ID: unknown}),
 		"Person that is nowhere": second(t.Person(t.ctx, "nobody")),

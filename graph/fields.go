@@ -14,9 +14,6 @@ func Blocked(attrs dirsync.Attributes) bool {
 	return string(raw) == "false"
 }
 
-// UserName returns the name by which people find a person: the user principal name, or "".
-func UserName(attrs dirsync.Attributes) string { return attrs.Text(principalName) }
-
 // Catalogue lists the properties of a user that every tenant has, and those that cannot be mapped with the reason. It
 // asks nobody. A property that is not listed, such as a directory extension, may be read all the same, if delta queries
 // track it; see Source.Fields and AssumeExtensions.

@@ -486,7 +486,7 @@ func TestFields(t *testing.T) {
 	}
 }
 
-func TestBlockedAndUserName(t *testing.T) {
+func TestBlocked(t *testing.T) {
 	attrs := func(name, raw string) dirsync.Attributes {
 		return dirsync.Attributes{{Name: name, Raw: json.RawMessage(raw)}}
 	}
@@ -497,8 +497,5 @@ func TestBlockedAndUserName(t *testing.T) {
 	}
 	if graph.Blocked(nil) {
 		t.Error("somebody of whom nothing is said is blocked")
-	}
-	if got, want := graph.UserName(attrs("userPrincipalName", `"ada@contoso.com"`)), "ada@contoso.com"; got != want {
-		t.Errorf("got %q, want %q", got, want)
 	}
 }

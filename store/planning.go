@@ -162,16 +162,6 @@ func (x *syncTx) reject(seq uint64, r *dirsync.Rejection) error {
 	return put(x.rejected, key, x.arena.keep(x.buf))
 }
 
-// ClearPlan implements engine.Planning.
-func (y *Sync) ClearPlan(ctx context.Context, run dirsync.RunID) error {
-	return y.update(ctx, "clear plan", func(x *syncTx) error {
-		if err := x.knownRun(run); err != nil {
-			return err
-		}
-		return x.dropPlan(run)
-	})
-}
-
 // Rejections implements engine.Journal.
 func (y *Sync) Rejections(ctx context.Context, after dirsync.Seq, limit int) (out []dirsync.Rejection, last dirsync.Seq, err error) {
 	last = after

@@ -64,11 +64,9 @@ type Planning interface {
 	// Decide keeps what the planner made of a batch of people, in one transaction. A Change is added to the plan of
 	// run, and its person stays owed. A Rejection is kept and the person is no longer owed. A Wait replaces the
 	// person's Owed. Otherwise the person is settled: no longer owed. Wherever the decision carries no Rejection, a
-	// standing one is lifted. Differs is kept for Totals until the next decision or until the link is forgotten. A decision whose Mark is no longer the person's debt's takes no debt away.
+	// standing one is lifted. Differs is kept for Totals until the next decision or until the link is forgotten. A
+	// decision whose Mark is no longer the person's debt's takes no debt away.
 	Decide(ctx context.Context, run dirsync.RunID, decisions []dirsync.Decision) error
-
-	// ClearPlan removes what an earlier attempt of run has planned.
-	ClearPlan(ctx context.Context, run dirsync.RunID) error
 }
 
 // Applying keeps what came of a plan.
