@@ -84,6 +84,7 @@ const (
 	WhyHeld                    // a change was held back
 	WhyGrace                   // a deletion waits for the grace period to end
 	WhyConflict                // another person has what this one needs
+	WhyGroups                  // they joined or left a group, or a group of theirs did
 )
 
 func (w Why) String() string {
@@ -102,6 +103,8 @@ func (w Why) String() string {
 		return "in grace"
 	case WhyConflict:
 		return "conflict"
+	case WhyGroups:
+		return "groups changed"
 	default:
 		return "nothing"
 	}

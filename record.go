@@ -76,6 +76,22 @@ type MemberChange struct {
 	Removed bool
 }
 
+// Membership says that a user or a group is a direct member of a group.
+type Membership struct {
+	Group, Member ID
+	// Kind is what the member is.
+	Kind Kind
+}
+
+// ID names a membership: the group's id, a slash, and the member's. It is the ID under which stores keep a membership.
+func (m Membership) ID() ID { return m.Group + "/" + m.Member }
+
+// MembershipOf reads what Membership.ID made. The second result is false when id is none.
+func MembershipOf(id ID, kind Kind) (Membership, bool) {
+	group, member, ok := strings.Cut(string(id), "/")
+	return Membership{Group: ID(group), Member: ID(member), Kind: kind}, ok && group != "" && member != ""
+}
+
 // Attributes are a record's attributes by name, sorted by name and without duplicates.
 type Attributes []Attribute
 

@@ -43,6 +43,30 @@ type Source interface {
 	LookUp(ctx context.Context, ids []ID, fn func(Record) error) error
 }
 
+// GroupSource is a Source of groups. Its records are of KindGroup, carry the direct members that joined or left (users
+// and groups; other kinds of member are left out), and come only of the groups that it was made to follow: those that
+// were chosen, all groups that are nested in them if it was made to, or all groups of the tenant.
+//
+// A round from the zero Cursor delivers every followed group and every member. Any round delivers, of each group that it
+// follows for the first time, a record with all members, or a tombstone. A group that cannot be read makes Read fail: a
+// membership of which nobody may know is never delivered as an empty one.
+type GroupSource interface {
+	Source
+	// Chosen says which groups the chosen names were found to be when c was made, in the order in which they were
+	// chosen. A group that was renamed since then is still the same. It is empty for the zero Cursor.
+	Chosen(c Cursor) []ChosenGroup
+	// Members calls fn for all direct members of one group, users and groups, and returns nil only if there are no
+	// others. A group that is not there is an *Error of kind NotFound.
+	Members(ctx context.Context, group ID, fn func([]Membership) error) error
+}
+
+// ChosenGroup is a group that was chosen by name or id.
+type ChosenGroup struct {
+	// Name is what the configuration says: an object id, or a name.
+	Name string
+	ID   ID
+}
+
 // Account is one user of the target.
 type Account struct {
 	// ID is the target's own id: stable, never reused.
@@ -65,8 +89,9 @@ type Target interface {
 	Users(ctx context.Context, fn func(Account) error) error
 	// Apply makes the target hold what c wants, whatever it held before, and returns what it then holds:
 	//
-	//   - Create makes an account for c.Person. If one is there for that person already it is adopted, made active,
-	//     and given c.Writes().
+	//   - Create makes an account for c.Person. If one is there for that person already, or if c.Account names one that
+	//     belongs to nobody, it is adopted, made active, and given c.Writes(); its Source is c.Person from then on. If
+	//     c.Account names one that belongs to another person, that is a Conflict.
 	//   - Update writes c.Writes() to the account, Reactivate does so and makes it active. If the account is not there
 	//     the error's kind is NotFound.
 	//   - Deactivate makes the account inactive and keeps its values. Delete removes it. For an account that is not
@@ -83,6 +108,14 @@ type Batcher interface {
 	// ApplyAll applies changes as Apply would, one after the other, and returns one Applied for each, in their order.
 	// One that fails does not stop the others.
 	ApplyAll(ctx context.Context, changes []Change) []Applied
+}
+
+// Finder is a Target that can find accounts by the value of a field without listing everybody.
+type Finder interface {
+	// Find returns, for each value and in their order, the accounts that hold it in field, by the rules by which the
+	// target compares: at most three each, which is enough to know that a match is ambiguous. Only fields for which the
+	// target keeps an index can be asked for (the Unique ones); others are an *Error of kind Invalid.
+	Find(ctx context.Context, field string, values []Value) ([][]Account, error)
 }
 
 // Applied is what came of one change of a batch.

@@ -154,3 +154,7 @@ const (
 	LastName     = "last_name"
 	EmailAddress = "email"
 )
+
+// GroupsField is the field that says which groups a user is in. No mapping fills it: where groups are synced, its value
+// is made of the memberships. It is a TextList of the source's group ids, sorted; null where groups are not synced.
+const GroupsField = "groups"

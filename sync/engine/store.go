@@ -58,6 +58,10 @@ type Planning interface {
 	// Attempts and Error, but get a new Mark and a zero Due.
 	OweAll(ctx context.Context, why dirsync.Why, state dirsync.ReadState, now time.Time) error
 
+	// Owe makes those of the people who are known by these ids owed, each as a changed record would, and returns the
+	// ids of nobody known, in their order.
+	Owe(ctx context.Context, ids []dirsync.ID, why dirsync.Why, now time.Time) (unknown []dirsync.ID, err error)
+
 	// Owed lists the people who are owed and due at now.
 	Owed(ctx context.Context, now time.Time, after dirsync.Seq, limit int) ([]dirsync.Person, error)
 
@@ -108,4 +112,21 @@ type Journal interface {
 	Person(ctx context.Context, id dirsync.ID) (dirsync.Person, error)
 	// People lists everybody, gone or not.
 	People(ctx context.Context, after dirsync.Seq, limit int) ([]dirsync.Person, error)
+}
+
+// Memberships keep who is a direct member of which group at the source. A membership is kept like a person: its ID is
+// Membership.ID, its Kind that of the member, its records have no attributes, and a tombstone ends it. It is owed from
+// when it begins or ends until those whom it concerns are owed a look themselves.
+type Memberships interface {
+	Reading
+	Planning
+	Totals(ctx context.Context) (dirsync.Totals, error)
+
+	// GroupsOf lists, for each of members and in their order, the groups of which they are a direct member now, sorted.
+	GroupsOf(ctx context.Context, members []dirsync.ID) ([][]dirsync.ID, error)
+	// MembersOf lists the direct members of a group, in the order in which they were first met.
+	MembersOf(ctx context.Context, group dirsync.ID, after dirsync.Seq, limit int) ([]dirsync.Membership, dirsync.Seq, error)
+	// Nested lists the memberships of groups in groups, in the order in which they were first met. The returned key is
+	// that of the last row, here as in MembersOf.
+	Nested(ctx context.Context, after dirsync.Seq, limit int) ([]dirsync.Membership, dirsync.Seq, error)
 }
