@@ -17,11 +17,15 @@ type ReadState struct {
 	// Open says that a round is under way, Full that this round (or the last one) reads everybody.
 	Open bool `json:"open"`
 	Full bool `json:"full"`
+	// Redo says that this round began again after a first attempt had delivered something, without being Full. What has
+	// changed back between the two attempts is then not told a second time, so everybody whom any attempt mentioned is
+	// looked up at the end.
+	Redo bool `json:"redo,omitempty"`
 	// Asked are the names of the attributes that the round asks for, sorted and separated by blanks; empty when the
 	// source does not say. It matters to what a full round leaves out; see Attributes.Unsaid.
 	Asked string `json:"asked,omitempty"`
-	// Confirming says that a full round is complete, but that the people whom it did not mention are not all looked
-	// up yet. Until they are, nothing may be planned.
+	// Confirming says that a full round, or one that was redone, is complete, but that the people in doubt are not all
+	// looked up yet. Until they are, nothing may be planned.
 	Confirming bool `json:"confirming"`
 	// Completed is when the last round was completed, Confirming included.
 	Completed time.Time `json:"completed,omitzero"`

@@ -47,6 +47,11 @@ type Run struct {
 	Batch int
 	// Error says why the run failed, for people.
 	Error string
+	// Groups is what became of the groups, where they are synced.
+	Groups *GroupRun `json:",omitempty"`
+	// Warnings are what a person has to do something about, and why the run is no success even if everybody else was
+	// served: "the chosen group Sales was deleted".
+	Warnings []string `json:",omitempty"`
 	// Notes are what a person should know and nothing has to be done about: "the delta token had expired; everyone was
 	// read again".
 	Notes []string
@@ -90,6 +95,14 @@ func (c *Counts) Add(kind ChangeKind, n int) {
 // Changed counts the people whose account was changed.
 func (c Counts) Changed() int {
 	return c.Created + c.Updated + c.Deactivated + c.Reactivated + c.Deleted
+}
+
+// GroupRun is the part of a run that was about groups. It has a plan of its own, under a number of its own.
+type GroupRun struct {
+	Run    RunID
+	Status RunStatus
+	Counts Counts
+	Holds  []Hold `json:",omitempty"`
 }
 
 // Requests count what a run sent.

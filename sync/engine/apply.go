@@ -85,6 +85,10 @@ func (a *applying) batch(ctx context.Context, changes []dirsync.Change, second [
 	if err != nil {
 		return err
 	}
+	waiting, err := e.waiting(ctx, a.t.circle, changes)
+	if err != nil {
+		return err
+	}
 	applied, stop := a.send(ctx, changes)
 	now := e.now()
 	outcomes := make([]dirsync.Outcome, len(applied))
@@ -93,6 +97,9 @@ func (a *applying) batch(ctx context.Context, changes []dirsync.Change, second [
 			standings[i].Link.Doubt = second[i].doubt
 		}
 		outcomes[i] = e.outcome(changes[i], standings[i], ap, now)
+		if waiting[i] && outcomes[i].Owed == nil {
+			outcomes[i].Owed = &dirsync.Owed{Why: dirsync.WhyGroups, Since: now}
+		}
 		// Where nothing is new, nothing can get out of the way either.
 		if first && a.t.news > 0 && dirsync.KindOf(ap.Err) == dirsync.Conflict && len(a.again) < maxSecondTries {
 			// From here until it is settled for the second time the change is in doubt, should the process die.

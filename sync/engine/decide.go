@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -16,7 +17,12 @@ func (e *Engine) plan(ctx context.Context, r *dirsync.Run, t *tally) error {
 		return err
 	}
 	t.planned = map[dirsync.ChangeKind]int{}
-	now, createOnly, done := e.now(), e.Mapping.CreateOnly(), 0
+	now, done := e.now(), 0
+	c, err := e.circle(ctx)
+	if err != nil {
+		return err
+	}
+	t.circle = c
 	totals, err := e.Store.Totals(ctx)
 	if err != nil {
 		return err
@@ -25,8 +31,10 @@ func (e *Engine) plan(ctx context.Context, r *dirsync.Run, t *tally) error {
 	// touch people whom the walk has passed.
 	walk := func(yield func([]dirsync.Decision) error) error {
 		return e.eachOwed(ctx, t.due(now), func(people []dirsync.Person) error {
-			decisions := make([]dirsync.Decision, len(people))
-			e.decideAll(people, decisions, createOnly, now)
+			decisions, err := e.decideAll(ctx, people, c, now)
+			if err != nil {
+				return err
+			}
 			for i, d := range decisions {
 				if d.Change == nil {
 					continue
@@ -70,7 +78,11 @@ func (e *Engine) oweIfConfigChanged(ctx context.Context, r *dirsync.Run) error {
 }
 
 func (e *Engine) fingerprint() string {
-	return e.Mapping.Fingerprint() + "/" + e.Policy.WhenDeleted.String() + "/" + e.Policy.Grace.String()
+	policy := "/" + e.Policy.WhenDeleted.String() + "/" + e.Policy.Grace.String()
+	if e.group != nil {
+		return "groups" + policy + e.groupsFingerprint
+	}
+	return e.Mapping.Fingerprint() + policy + e.scopeFingerprint()
 }
 
 // due is until when a debt must be due for a run to look at it. The planner itself waits for the end of a grace period.
@@ -102,29 +114,45 @@ func (e *Engine) eachOwed(ctx context.Context, due time.Time, fn func([]dirsync.
 	}
 }
 
-// decideAll fills decisions, on two cores when there are enough people to make it worth while.
-func (e *Engine) decideAll(people []dirsync.Person, decisions []dirsync.Decision, createOnly []string, now time.Time) {
-	half := len(people) / 2
-	if half < 50 {
-		half = 0
+// decideAll decides about people, on two cores when there are enough of them to make it worth while.
+func (e *Engine) decideAll(ctx context.Context, people []dirsync.Person, c *circle, now time.Time) ([]dirsync.Decision, error) {
+	wanted, err := e.wantedAll(ctx, people, c)
+	if err != nil {
+		return nil, err
 	}
+	decisions := make([]dirsync.Decision, len(people))
+	for i, p := range people {
+		decisions[i] = plan.Decide(p, wanted[i], e.Policy, now)
+	}
+	return decisions, nil
+}
+
+// twice calls fn for both parts of what lies between 0 and end, at the same time, and returns the first part's error or
+// else the second's. A part without anything in it is left out.
+func twice(half, end int, fn func(from, to int) error) error {
 	var wg sync.WaitGroup
-	for _, part := range [][2]int{{0, half}, {half, len(people)}} {
-		if part[0] == part[1] {
-			continue
+	errs := make([]error, 2)
+	for i, part := range [][2]int{{0, half}, {half, end}} {
+		if part[0] < part[1] {
+			wg.Go(func() { errs[i] = fn(part[0], part[1]) })
 		}
-		wg.Go(func() {
-			for i := part[0]; i < part[1]; i++ {
-				w := e.wanted(people[i], createOnly)
-				decisions[i] = plan.Decide(people[i], w, e.Policy, now)
-			}
-		})
 	}
 	wg.Wait()
+	return cmp.Or(errs...)
+}
+
+func (e *Engine) createOnly() []string {
+	if e.group != nil {
+		return nil
+	}
+	return e.Mapping.CreateOnly()
 }
 
 // wanted is what the mapping makes of a person.
 func (e *Engine) wanted(p dirsync.Person, createOnly []string) plan.Wanted {
+	if e.group != nil {
+		return e.wantedGroup(p)
+	}
 	w := plan.Wanted{User: userName(p), Name: p.Shadow.Text("displayName"), CreateOnly: createOnly}
 	if p.Gone != dirsync.Present {
 		return w
@@ -161,8 +189,12 @@ type Preview struct {
 // well alone, in the order in which people were first met. It writes nothing: what the store holds is what it held.
 func (e *Engine) Plan(ctx context.Context, fn func(dirsync.Person, dirsync.Decision) error) (Preview, error) {
 	pv := Preview{Counts: map[dirsync.ChangeKind]int{}}
-	now, createOnly := e.now(), e.Mapping.CreateOnly()
+	now := e.now()
 	state, err := e.Store.ReadState(ctx)
+	if err != nil {
+		return pv, err
+	}
+	c, err := e.circle(ctx)
 	if err != nil {
 		return pv, err
 	}
@@ -171,8 +203,12 @@ func (e *Engine) Plan(ctx context.Context, fn func(dirsync.Person, dirsync.Decis
 		each = e.eachPerson // a run would owe everybody
 	}
 	err = each(ctx, now, func(people []dirsync.Person) error {
-		for _, p := range people {
-			d := plan.Decide(p, e.wanted(p, createOnly), e.Policy, now)
+		decisions, err := e.decideAll(ctx, people, c, now)
+		if err != nil {
+			return err
+		}
+		for i, p := range people {
+			d := decisions[i]
 			if d.Differs {
 				pv.Differing++
 			}
@@ -203,9 +239,14 @@ func (e *Engine) Plan(ctx context.Context, fn func(dirsync.Person, dirsync.Decis
 }
 
 func (e *Engine) eachPerson(ctx context.Context, _ time.Time, fn func([]dirsync.Person) error) error {
+	return e.eachBatch(ctx, e.Store, fn)
+}
+
+// eachBatch calls fn for everybody in a store, a batch at a time.
+func (e *Engine) eachBatch(ctx context.Context, store Store, fn func([]dirsync.Person) error) error {
 	var after dirsync.Seq
 	for {
-		people, err := e.Store.People(ctx, after, e.batch())
+		people, err := store.People(ctx, after, e.batch())
 		if err != nil || len(people) == 0 {
 			return err
 		}
@@ -214,6 +255,18 @@ func (e *Engine) eachPerson(ctx context.Context, _ time.Time, fn func([]dirsync.
 			return err
 		}
 	}
+}
+
+// eachIn calls fn for everybody in a store.
+func (e *Engine) eachIn(ctx context.Context, store Store, fn func(dirsync.Person) error) error {
+	return e.eachBatch(ctx, store, func(people []dirsync.Person) error {
+		for _, p := range people {
+			if err := fn(p); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // Read brings the shadow up to the source and does nothing else.

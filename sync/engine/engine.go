@@ -24,8 +24,10 @@ type Engine struct {
 	Mapping *mapping.Mapping
 	// Blocked tells from a shadow that the source does not let the person sign in. Nil: nobody is blocked.
 	Blocked func(dirsync.Attributes) bool
-	Policy  plan.Policy
-	Limits  plan.Limits
+	// Groups are what this sync does about groups; nil: nothing.
+	Groups *Groups
+	Policy plan.Policy
+	Limits plan.Limits
 	// Retry are the delays after the first, second, … failure of a person's change; the last one repeats. Empty means
 	// DefaultRetry.
 	Retry []time.Duration
@@ -37,6 +39,10 @@ type Engine struct {
 	Log zerolog.Logger
 	// Progress is told, now and then and from one goroutine at a time, how far a run has come. Nil tells nobody.
 	Progress func(Progress)
+
+	// group makes this the engine of groups, and says which of them the target gets. It is nil in an engine of people.
+	group             func(dirsync.ID) bool
+	groupsFingerprint string
 }
 
 // DefaultBatch keeps a transaction's memory to a few megabytes and its disk flushes rare.
@@ -93,15 +99,24 @@ func (e *Engine) Run(ctx context.Context, opts Options) (dirsync.Run, error) {
 	r.ID = id
 	before := e.requests()
 	t := &tally{retryNow: opts.RetryNow}
-	err = e.pass(ctx, &r, t)
-	r.Requests = dirsync.Requests{Source: e.requests().Source - before.Source, Target: e.requests().Target - before.Target}
+	err = e.pass(ctx, &r, t, opts)
+	after := e.requests()
+	r.Requests.Source += after.Source - before.Source
+	r.Requests.Target += after.Target - before.Target
 	return e.end(ctx, r, t, err)
 }
 
 // pass is the architecture: read, plan, guard, apply.
-func (e *Engine) pass(ctx context.Context, r *dirsync.Run, t *tally) error {
-	if err := e.read(ctx, r); err != nil {
-		return fmt.Errorf("read: %w", err)
+func (e *Engine) pass(ctx context.Context, r *dirsync.Run, t *tally, opts Options) error {
+	if e.group == nil {
+		if err := e.read(ctx, r); err != nil {
+			return fmt.Errorf("read: %w", err)
+		}
+	}
+	if e.Groups != nil && e.Groups.Target != nil {
+		if err := e.syncGroups(ctx, r, opts); err != nil {
+			return err
+		}
 	}
 	r.Phase = dirsync.PhasePlan
 	if err := e.Store.SaveRun(ctx, *r); err != nil {
@@ -169,7 +184,12 @@ func (e *Engine) end(ctx context.Context, r dirsync.Run, t *tally, runErr error)
 	if phase == dirsync.PhaseApply {
 		r.Counts.Unchanged = t.unchanged(r.Counts, totals)
 	}
-	r.Status, r.Phase, r.Ended = plan.Status(r.Counts, totals.Failing, runErr), dirsync.PhaseEnded, e.now()
+	if runErr == nil && e.Groups != nil {
+		if r.Warnings, err = e.missing(ctx); err != nil {
+			return r, fmt.Errorf("close the run: %w", err)
+		}
+	}
+	r.Status, r.Phase, r.Ended = plan.Status(r, totals.Failing, runErr), dirsync.PhaseEnded, e.now()
 	if err := e.Store.SaveRun(ctx, r); err != nil {
 		return r, errors.Join(runErr, fmt.Errorf("close the run: %w", err))
 	}
@@ -184,6 +204,8 @@ type tally struct {
 	present int
 	// news counts the planned changes that are not just another try of what conflicted before.
 	news int
+	// circle is who belongs where.
+	circle *circle
 	// refused counts people whom the target itself rejected in this run.
 	refused int
 }
@@ -217,8 +239,13 @@ func (e *Engine) progress(phase dirsync.Phase, done, total int) {
 
 func (e *Engine) requests() dirsync.Requests {
 	var r dirsync.Requests
-	if c, ok := e.Source.(dirsync.RequestCounter); ok {
+	if c, ok := e.Source.(dirsync.RequestCounter); ok && e.group == nil {
 		r.Source = c.Requests()
+	}
+	if e.Groups != nil {
+		if c, ok := e.Groups.Source.(dirsync.RequestCounter); ok {
+			r.Source += c.Requests()
+		}
 	}
 	if c, ok := e.Target.(dirsync.RequestCounter); ok {
 		r.Target = c.Requests()

@@ -15,55 +15,133 @@ const maxRestarts = 5
 
 // read brings the shadow up to the source. It returns nil only when a round is complete and everybody whom a full
 // round did not mention has been looked up, so that what is planned afterwards rests on no absence that was not proved.
+//
+// Where people come from groups, their memberships are read before the people themselves, so that whoever turns up in
+// a group and is looked up is then brought up to date by what has changed since. Only the very first time the people's
+// cursor is made first: it is what has to be older than anything that is looked up.
 func (e *Engine) read(ctx context.Context, r *dirsync.Run) error {
+	people := e.people(r)
+	if e.Groups == nil {
+		return people.run(ctx)
+	}
 	state, err := e.Store.ReadState(ctx)
 	if err != nil {
 		return err
 	}
-	r.Counts.Read = state.Fresh
-	if state.Confirming { // a process died between a full round and its look-ups
-		if err := e.confirm(ctx, r, &state); err != nil {
+	if state.Base == "" || state.Open || state.Confirming {
+		if err := people.run(ctx); err != nil {
+			return err
+		}
+	}
+	if err := e.readGroups(ctx, r); err != nil {
+		return err
+	}
+	if err := e.spread(ctx, r); err != nil {
+		return err
+	}
+	return people.run(ctx)
+}
+
+// reading is one source, and where its records go.
+type reading struct {
+	e      *Engine
+	what   string // for people: "users"
+	source dirsync.Source
+	store  Reading
+	// merge keeps a batch of records together with the state behind them.
+	merge func(context.Context, []dirsync.Record, dirsync.ReadState) error
+	// confirm settles every doubt that a round has left.
+	confirm func(context.Context, *dirsync.ReadState) error
+	// fresh is told how many records were merged since they were last planned.
+	fresh func(int)
+	note  func(string)
+}
+
+// people is the reading of the sync's people.
+func (e *Engine) people(r *dirsync.Run) *reading {
+	rd := &reading{
+		e: e, what: "users", source: e.Source, store: e.Store,
+		fresh: func(n int) { r.Counts.Read = n },
+		note:  func(s string) { r.Notes = append(r.Notes, s) },
+	}
+	rd.merge = func(ctx context.Context, records []dirsync.Record, state dirsync.ReadState) error {
+		_, err := e.Store.Merge(ctx, records, state, e.now())
+		return err
+	}
+	rd.confirm = rd.lookUp
+	return rd
+}
+
+// run reads to the end of a round, and settles what it leaves in doubt.
+func (rd *reading) run(ctx context.Context) error {
+	state, err := rd.store.ReadState(ctx)
+	if err != nil {
+		return err
+	}
+	rd.fresh(state.Fresh)
+	if state.Confirming { // a process died between a round and its look-ups
+		if err := rd.end(ctx, &state); err != nil {
 			return err
 		}
 	}
 	for restarts := 0; ; restarts++ {
 		if restarts > maxRestarts {
-			return &dirsync.Error{Op: "read users", Kind: dirsync.Unavailable,
+			return &dirsync.Error{Op: "read " + rd.what, Kind: dirsync.Unavailable,
 				Err:  fmt.Errorf("the source asked %d times to begin again", restarts),
 				Hint: "Nothing is lost: the next run goes on from the last complete reading."}
 		}
 		if !state.Open {
-			state.Open, state.Page = true, ""
-			state.Full = state.Base == ""
-			state.Asked = ""
-			if a, ok := e.Source.(dirsync.Asker); ok {
-				state.Asked = strings.Join(slices.Sorted(slices.Values(a.Asked())), " ")
-			}
-			state.Round++
+			rd.begin(&state)
 		}
-		err := e.round(ctx, r, &state)
+		err := rd.round(ctx, &state)
 		switch {
 		case err == nil:
 			if state.Confirming {
-				return e.confirm(ctx, r, &state)
+				return rd.end(ctx, &state)
 			}
 			return nil
 		case errors.Is(err, dirsync.ErrPageExpired):
-			r.Notes = append(r.Notes, "a page of the round had expired; the round was begun again")
+			rd.note("a page of the round had expired; the round was begun again")
+			state.Redo = !state.Full && (state.Redo || state.Page != "")
 			state.Open = false
 		case errors.Is(err, dirsync.ErrCursorExpired) && state.Base+state.Page != "":
-			r.Notes = append(r.Notes, "everybody was read again, because "+err.Error())
-			state.Base, state.Open = "", false
+			rd.note("all " + rd.what + " were read again, because " + err.Error())
+			state.Base, state.Open, state.Redo = "", false, false
 		default:
 			return err
 		}
-		e.Log.Info().Str("sync", e.Sync).Err(err).Msg("reading begins again")
+		rd.e.Log.Info().Str("sync", rd.e.Sync).Err(err).Msg("reading begins again")
 	}
+}
+
+// begin begins a round where the last one ended.
+func (rd *reading) begin(state *dirsync.ReadState) {
+	state.Open, state.Page = true, ""
+	state.Full = state.Base == ""
+	state.Asked = ""
+	if a, ok := rd.source.(dirsync.Asker); ok {
+		state.Asked = strings.Join(slices.Sorted(slices.Values(a.Asked())), " ")
+	}
+	state.Round++
+}
+
+// end settles the doubts about a complete round, and closes it.
+func (rd *reading) end(ctx context.Context, state *dirsync.ReadState) error {
+	if err := rd.confirm(ctx, state); err != nil {
+		return err
+	}
+	next := *state
+	next.Confirming, next.Redo, next.Completed = false, false, rd.e.now()
+	if err := rd.store.EndRound(ctx, next); err != nil {
+		return err
+	}
+	*state = next
+	return nil
 }
 
 // round reads one round from where state says, and leaves state as it was last written. Pages are merged in batches,
 // each in one transaction with the cursor behind it: whatever stops the reading, what was merged needs no second look.
-func (e *Engine) round(ctx context.Context, r *dirsync.Run, state *dirsync.ReadState) error {
+func (rd *reading) round(ctx context.Context, state *dirsync.ReadState) error {
 	from := state.Page
 	if from == "" {
 		from = state.Base
@@ -73,13 +151,13 @@ func (e *Engine) round(ctx context.Context, r *dirsync.Run, state *dirsync.ReadS
 	merged := make(chan error, 1)
 	stop := make(chan struct{})
 	go func() {
-		err := e.mergePages(ctx, r, state, pages)
+		err := rd.mergePages(ctx, state, pages)
 		if err != nil {
 			close(stop)
 		}
 		merged <- err
 	}()
-	readErr := e.Source.Read(ctx, from, func(p dirsync.Page) error {
+	readErr := rd.source.Read(ctx, from, func(p dirsync.Page) error {
 		select {
 		case pages <- p:
 			return nil
@@ -95,7 +173,7 @@ func (e *Engine) round(ctx context.Context, r *dirsync.Run, state *dirsync.ReadS
 		return readErr
 	}
 	if state.Open {
-		return &dirsync.Error{Op: "read users", Kind: dirsync.Unavailable, Err: errors.New("the source stopped before the end of the round")}
+		return &dirsync.Error{Op: "read " + rd.what, Kind: dirsync.Unavailable, Err: errors.New("the source stopped before the end of the round")}
 	}
 	return nil
 }
@@ -103,8 +181,9 @@ func (e *Engine) round(ctx context.Context, r *dirsync.Run, state *dirsync.ReadS
 // errMergeFailed stops a source; the reason is what mergePages returns.
 var errMergeFailed = errors.New("the shadow could not be written")
 
-func (e *Engine) mergePages(ctx context.Context, r *dirsync.Run, state *dirsync.ReadState, pages <-chan dirsync.Page) error {
+func (rd *reading) mergePages(ctx context.Context, state *dirsync.ReadState, pages <-chan dirsync.Page) error {
 	var batch []dirsync.Record
+	weight := 0
 	next := *state
 	flush := func() error {
 		if next == *state && len(batch) == 0 {
@@ -112,27 +191,30 @@ func (e *Engine) mergePages(ctx context.Context, r *dirsync.Run, state *dirsync.
 		}
 		next.Fresh = state.Fresh + len(batch)
 		// A cancelled run still writes down what it has read.
-		if _, err := e.Store.Merge(context.WithoutCancel(ctx), batch, next, e.now()); err != nil {
+		if err := rd.merge(context.WithoutCancel(ctx), batch, next); err != nil {
 			return err
 		}
-		r.Counts.Read = next.Fresh
+		rd.fresh(next.Fresh)
 		*state = next
 		clear(batch)
-		batch = batch[:0]
-		e.progress(dirsync.PhaseRead, r.Counts.Read, 0)
+		batch, weight = batch[:0], 0
+		rd.e.progress(dirsync.PhaseRead, next.Fresh, 0)
 		return nil
 	}
 	for p := range pages {
 		batch = append(batch, p.Records...)
+		for _, rec := range p.Records {
+			weight += 1 + len(rec.Members)
+		}
 		next.Page = p.Next
 		if p.Complete {
 			next.Base, next.Page, next.Open = p.Next, "", false
-			next.Confirming = next.Full
-			if !next.Full {
-				next.Completed = e.now()
+			next.Confirming = next.Full || next.Redo
+			if !next.Confirming {
+				next.Completed = rd.e.now()
 			}
 		}
-		if len(batch) >= e.batch() || p.Complete {
+		if weight >= rd.e.batch() || p.Complete {
 			if err := flush(); err != nil {
 				return err
 			}
@@ -141,48 +223,54 @@ func (e *Engine) mergePages(ctx context.Context, r *dirsync.Run, state *dirsync.
 	return flush()
 }
 
-// confirm looks up everybody whom the full round that has just ended did not mention, or mentioned without values that
-// were there before. A full reading never reports what was deleted before it began, so these may be gone; and it shows
-// no snapshot, so they may as well be there. Only their own answer counts.
-func (e *Engine) confirm(ctx context.Context, r *dirsync.Run, state *dirsync.ReadState) error {
+// lookUp looks up everybody whom a full round did not mention, or mentioned without values that were there before. A
+// full reading never reports what was deleted before it began, so these may be gone; and it shows no snapshot, so they
+// may as well be there. Only their own answer counts. After a round that was redone, it looks up everybody whom any of
+// its attempts mentioned.
+func (rd *reading) lookUp(ctx context.Context, state *dirsync.ReadState) error {
 	var after dirsync.Seq
 	for {
-		candidates, err := e.Store.Unconfirmed(ctx, state.Round, after, 200)
+		candidates, err := rd.store.Unconfirmed(ctx, state.Round, after, lookUpBatch)
 		if err != nil {
 			return err
 		}
 		if len(candidates) == 0 {
-			break
+			return nil
 		}
 		after = candidates[len(candidates)-1].Seq
 		ids := make([]dirsync.ID, len(candidates))
 		for i, c := range candidates {
 			ids[i] = c.ID
 		}
-		records := make([]dirsync.Record, 0, len(ids))
-		err = e.Source.LookUp(ctx, ids, func(rec dirsync.Record) error {
-			records = append(records, rec)
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("look up %d people whom the source did not mention: %w", len(ids), err)
-		}
-		if len(records) != len(ids) {
-			return &dirsync.Error{Op: "look up users", Kind: dirsync.Unavailable,
-				Err: fmt.Errorf("%d were asked for and %d answered", len(ids), len(records))}
-		}
-		next := *state
-		next.Fresh += len(records)
-		if _, err := e.Store.Merge(ctx, records, next, e.now()); err != nil {
+		if err := rd.ask(ctx, ids, state); err != nil {
 			return err
 		}
-		*state, r.Counts.Read = next, next.Fresh
+	}
+}
+
+// lookUpBatch is how many people are looked up before what was said is written down.
+const lookUpBatch = 1000
+
+// ask looks people up by id and keeps what the source says of them.
+func (rd *reading) ask(ctx context.Context, ids []dirsync.ID, state *dirsync.ReadState) error {
+	records := make([]dirsync.Record, 0, len(ids))
+	err := rd.source.LookUp(ctx, ids, func(rec dirsync.Record) error {
+		records = append(records, rec)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("look up %d %s of whom the source did not say enough: %w", len(ids), rd.what, err)
+	}
+	if len(records) != len(ids) {
+		return &dirsync.Error{Op: "look up " + rd.what, Kind: dirsync.Unavailable,
+			Err: fmt.Errorf("%d were asked for and %d answered", len(ids), len(records))}
 	}
 	next := *state
-	next.Confirming, next.Completed = false, e.now()
-	if err := e.Store.EndRound(ctx, next); err != nil {
+	next.Fresh += len(records)
+	if err := rd.merge(ctx, records, next); err != nil {
 		return err
 	}
 	*state = next
+	rd.fresh(next.Fresh)
 	return nil
 }

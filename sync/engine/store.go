@@ -42,10 +42,15 @@ type Reading interface {
 	// holds (Attributes.Unsaid), the person stays in Unconfirmed until a Whole record or a tombstone arrives, within
 	// this round.
 	//
+	// While neither state.Full nor complete (state.Open), whoever is mentioned, or known and told to be gone, is noted.
+	// When a round that is not Full is complete, they are forgotten, unless it was redone (state.Redo): then they are
+	// Unconfirmed, present or not, until a Whole record or a tombstone arrives after the round was complete.
+	//
 	// Becoming owed gives Owed a new Mark, Why, Since = now unless it was owed already, Due zero, and keeps Attempts.
 	Merge(ctx context.Context, records []dirsync.Record, state dirsync.ReadState, now time.Time) (dirsync.Merged, error)
 
-	// Unconfirmed lists, in order of Seq, the present people that round did not see, or saw only in doubt.
+	// Unconfirmed lists, in order of Seq, the present people that a full round did not see, or saw only in doubt; and
+	// after a round that was redone, those whom any of its attempts mentioned.
 	Unconfirmed(ctx context.Context, round uint64, after dirsync.Seq, limit int) ([]dirsync.Candidate, error)
 
 	// EndRound forgets who was seen and who is in doubt, and keeps state.

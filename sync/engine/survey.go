@@ -34,13 +34,15 @@ func (e *Engine) Survey(ctx context.Context, fn func(dirsync.Rejection) error) (
 		return s, err
 	}
 	uniq := newUniqueness(fields)
-	createOnly := e.Mapping.CreateOnly()
+	c, err := e.circle(ctx)
+	if err != nil {
+		return s, err
+	}
 	reject := func(r dirsync.Rejection) error {
 		s.Rejected++
 		return fn(r)
 	}
-	err = e.each(ctx, func(p dirsync.Person) error {
-		w := e.wanted(p, createOnly)
+	err = e.each(ctx, c, func(p dirsync.Person, w plan.Wanted) error {
 		uniq.count(holding(p, w))
 		switch {
 		case p.Gone != dirsync.Present:
@@ -49,8 +51,12 @@ func (e *Engine) Survey(ctx context.Context, fn func(dirsync.Rejection) error) (
 			s.Blocked++
 			return nil
 		}
-		s.Add(p.ID, p.Shadow)
-		if !w.InScope {
+		if w.Outside != "" {
+			s.People++
+			s.OutOfScope++
+			return nil
+		}
+		if s.Add(p.ID, p.Shadow); !w.InScope {
 			return nil
 		}
 		_, after := plan.Drift(p, w)
@@ -60,14 +66,13 @@ func (e *Engine) Survey(ctx context.Context, fn func(dirsync.Rejection) error) (
 		if len(w.Faults) > 0 {
 			return reject(dirsync.Rejection{ID: p.ID, User: w.User, Name: w.Name, Faults: w.Faults})
 		}
-		return e.pending(ctx, &s, w)
+		return e.pending(ctx, &s, w, c)
 	})
 	if err != nil || !uniq.suspicious() {
 		return s, err
 	}
 	// Only now is it worth while to remember who wants what, and only of those few whose values may collide.
-	err = e.each(ctx, func(p dirsync.Person) error {
-		w := e.wanted(p, createOnly)
+	err = e.each(ctx, c, func(p dirsync.Person, w plan.Wanted) error {
 		uniq.remember(p, w, holding(p, w))
 		return nil
 	})
@@ -83,16 +88,27 @@ func (e *Engine) Survey(ctx context.Context, fn func(dirsync.Rejection) error) (
 }
 
 // Decide is what a run would decide about p now, and what it would base that on.
-func (e *Engine) Decide(p dirsync.Person) (plan.Wanted, dirsync.Decision) {
-	w := e.wanted(p, e.Mapping.CreateOnly())
-	return w, plan.Decide(p, w, e.Policy, e.now())
+func (e *Engine) Decide(ctx context.Context, p dirsync.Person) (plan.Wanted, dirsync.Decision, error) {
+	c, err := e.circle(ctx)
+	if err != nil {
+		return plan.Wanted{}, dirsync.Decision{}, err
+	}
+	w, err := e.wantedAll(ctx, []dirsync.Person{p}, c)
+	if err != nil {
+		return plan.Wanted{}, dirsync.Decision{}, err
+	}
+	return w[0], plan.Decide(p, w[0], e.Policy, e.now()), nil
 }
 
-// each calls fn for everybody who was ever read.
-func (e *Engine) each(ctx context.Context, fn func(dirsync.Person) error) error {
+// each calls fn for everybody who was ever read, with what becomes of them.
+func (e *Engine) each(ctx context.Context, c *circle, fn func(dirsync.Person, plan.Wanted) error) error {
 	return e.eachPerson(ctx, e.now(), func(people []dirsync.Person) error {
-		for _, p := range people {
-			if err := fn(p); err != nil {
+		wanted, err := e.wantedAll(ctx, people, c)
+		if err != nil {
+			return err
+		}
+		for i, p := range people {
+			if err := fn(p, wanted[i]); err != nil {
 				return err
 			}
 		}
@@ -110,7 +126,7 @@ func holding(p dirsync.Person, w plan.Wanted) dirsync.Values {
 }
 
 // pending counts the references to people who are not there.
-func (e *Engine) pending(ctx context.Context, s *Survey, w plan.Wanted) error {
+func (e *Engine) pending(ctx context.Context, s *Survey, w plan.Wanted, c *circle) error {
 	for _, f := range w.Values {
 		if f.Value.Type != dirsync.Reference {
 			continue
@@ -119,7 +135,15 @@ func (e *Engine) pending(ctx context.Context, s *Survey, w plan.Wanted) error {
 		switch {
 		case err != nil && dirsync.KindOf(err) != dirsync.NotFound:
 			return err
-		case err != nil || !e.willBeThere(other):
+		case err != nil:
+			s.Pending[f.Field]++
+			continue
+		}
+		there, err := e.willBeThere(ctx, other, c)
+		if err != nil {
+			return err
+		}
+		if !there {
 			s.Pending[f.Field]++
 		}
 	}
@@ -127,12 +151,12 @@ func (e *Engine) pending(ctx context.Context, s *Survey, w plan.Wanted) error {
 }
 
 // willBeThere tells whether somebody has an account, or would get one.
-func (e *Engine) willBeThere(p dirsync.Person) bool {
-	if p.Link.Account != "" {
-		return true
+func (e *Engine) willBeThere(ctx context.Context, p dirsync.Person, c *circle) (bool, error) {
+	if p.Link.Account != "" || p.Gone != dirsync.Present {
+		return p.Link.Account != "", nil
 	}
-	w := e.wanted(p, nil)
-	return p.Gone == dirsync.Present && w.InScope && !w.Blocked && len(w.Faults) == 0
+	w, err := e.wantedAll(ctx, []dirsync.Person{p}, c)
+	return err == nil && w[0].InScope && !w[0].Blocked && len(w[0].Faults) == 0, err
 }
 
 // uniqueness finds values of unique fields that several people want, in two walks: the first marks hashes of values in

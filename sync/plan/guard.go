@@ -37,13 +37,17 @@ func (l Limit) Allowed(population int) int {
 }
 
 // Limits are the limits of one sync.
-type Limits struct{ Deletes, Deactivations Limit }
+type Limits struct {
+	Deletes, Deactivations Limit
+	// Groups is for the deletions and the deactivations of groups.
+	Groups Limit
+}
 
 // DefaultLimits let a business shed a handful of people a week, and stop at a twentieth of everybody or at 500, which
 // is where Microsoft's own Entra Connect stops.
 func DefaultLimits() Limits {
 	l := Limit{Count: 500, Share: 0.05, Floor: 5}
-	return Limits{Deletes: l, Deactivations: l}
+	return Limits{Deletes: l, Deactivations: l, Groups: Limit{Count: 10, Share: 0.05, Floor: 1}}
 }
 
 // Guard returns the kinds of change of which a plan has too many. All changes of such a kind are held, not only those
@@ -84,12 +88,14 @@ func (l Limit) String() string {
 	return s + fmt.Sprintf("floor %d", l.Floor)
 }
 
-// Status is how a run ends whose parts ended like this.
-func Status(c dirsync.Counts, failing int, err error) dirsync.RunStatus {
+// Status is how a run ends whose parts ended like this. failing are the people whose last change failed.
+func Status(r dirsync.Run, failing int, err error) dirsync.RunStatus {
+	c := r.Counts
 	switch {
 	case err != nil:
 		return dirsync.Failure
-	case c.Rejected > 0 || c.Held > 0 || c.Failed > 0 || failing > 0:
+	case c.Rejected > 0 || c.Held > 0 || c.Failed > 0 || failing > 0 || len(r.Warnings) > 0,
+		r.Groups != nil && r.Groups.Status != dirsync.Success:
 		return dirsync.PartialSuccess
 	default:
 		return dirsync.Success

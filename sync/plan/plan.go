@@ -4,6 +4,7 @@
 package plan
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -42,6 +43,8 @@ type Wanted struct {
 	// InScope says that the person is one of those whom this sync is about. Somebody of whom bad data makes it
 	// impossible to tell is in scope, with a fault.
 	InScope bool
+	// Outside says why somebody is not in scope, as in "is in none of the chosen groups"; empty: the expression says so.
+	Outside string
 	// Blocked says that the source does not let the person sign in.
 	Blocked bool
 	// Values are all mapped fields. They mean nothing when there are Faults.
@@ -50,6 +53,8 @@ type Wanted struct {
 	Faults []dirsync.Fault
 	// CreateOnly names the fields that are written when the account is made and never again.
 	CreateOnly []string
+	// Pending says that something is still missing in Values that will be known later: the person stays owed.
+	Pending bool
 }
 
 // Decide says what to do for one owed person.
@@ -83,7 +88,7 @@ func Decide(p dirsync.Person, w Wanted, policy Policy, now time.Time) dirsync.De
 	case p.Gone != dirsync.Present:
 		return leave(d, p, w, policy, now, "was deleted in the tenant")
 	case !w.InScope:
-		return leave(d, p, w, policy, now, "left the scope")
+		return leave(d, p, w, policy, now, cmp.Or(w.Outside, "left the scope"))
 	case w.Blocked:
 		if mayBeActive(p.Link) {
 			d.Change = change(dirsync.Deactivate, p, w, "may not sign in any more")
@@ -91,7 +96,9 @@ func Decide(p dirsync.Person, w Wanted, policy Policy, now time.Time) dirsync.De
 	case len(w.Faults) > 0:
 		d.Rejection = &dirsync.Rejection{ID: p.ID, User: w.User, Name: w.Name, Faults: w.Faults}
 	default:
-		d.Change = keep(p, w)
+		if d.Change = keep(p, w); d.Change == nil && w.Pending {
+			d.Wait, d.Next = true, dirsync.Owed{Why: dirsync.WhyGroups, Since: p.Owed.Since}
+		}
 	}
 	return d
 }

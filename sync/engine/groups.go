@@ -1,0 +1,257 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"dirsync"
+)
+
+// Groups is what a sync does about groups: who its people are, because they are in chosen groups, and which groups its
+// target gets.
+type Groups struct {
+	Source dirsync.GroupSource
+	// Store keeps the groups, and Members who is in them.
+	Store   Store
+	Members Memberships
+	// Scope names the chosen groups whose members are the people of this sync; see dirsync.ChosenGroup. Empty: everybody
+	// is.
+	Scope []string
+	// Nested counts the members of groups in groups as members.
+	Nested bool
+	// Target is where groups go; nil where groups are not synced.
+	Target dirsync.Target
+	// Synced names the chosen groups that the target gets, AllSynced says that it gets every group that is read.
+	Synced    []string
+	AllSynced bool
+}
+
+// readGroups brings the shadow of the groups and of their memberships up to the source.
+func (e *Engine) readGroups(ctx context.Context, r *dirsync.Run) error {
+	g := e.Groups
+	rd := &reading{
+		e: e, what: "groups", source: g.Source, store: g.Store,
+		fresh: func(int) {},
+		note:  func(s string) { r.Notes = append(r.Notes, s) },
+	}
+	// Memberships are kept before the groups, and the cursor with the groups: whatever dies in between is read again.
+	rd.merge = func(ctx context.Context, records []dirsync.Record, state dirsync.ReadState) error {
+		if err := g.merge(ctx, membersOf(records), state, e.now()); err != nil {
+			return err
+		}
+		_, err := g.Store.Merge(ctx, records, state, e.now())
+		return err
+	}
+	rd.confirm = func(ctx context.Context, state *dirsync.ReadState) error {
+		if err := rd.lookUp(ctx, state); err != nil {
+			return err
+		}
+		return e.confirmMembers(ctx, *state)
+	}
+	return rd.run(ctx)
+}
+
+// merge keeps memberships. They are read together with the groups, so the state of their reading is that of the groups
+// without the places in it, which are kept with the groups.
+func (g *Groups) merge(ctx context.Context, records []dirsync.Record, state dirsync.ReadState, now time.Time) error {
+	_, err := g.Members.Merge(ctx, records, memberState(state), now)
+	return err
+}
+
+func memberState(s dirsync.ReadState) dirsync.ReadState {
+	return dirsync.ReadState{Round: s.Round, Open: s.Open, Full: s.Full, Redo: s.Redo, Confirming: s.Confirming}
+}
+
+// membersOf takes the memberships out of records of groups.
+func membersOf(records []dirsync.Record) []dirsync.Record {
+	var out []dirsync.Record
+	for i, rec := range records {
+		for _, m := range rec.Members {
+			out = append(out, member(dirsync.Membership{Group: rec.ID, Member: m.ID, Kind: m.Kind}, m.Removed))
+		}
+		records[i].Members = nil
+	}
+	return out
+}
+
+func member(m dirsync.Membership, removed bool) dirsync.Record {
+	rec := dirsync.Record{ID: m.ID(), Kind: m.Kind, Whole: !removed}
+	if removed {
+		rec.Gone = dirsync.GoneHard
+	}
+	return rec
+}
+
+// confirmMembers settles who is in the groups, where a round has left that open: each group concerned is listed in full,
+// and only who is not in that list either is a member no more. Nobody leaves a group that cannot be listed because it is
+// gone itself: that a group was deleted says nothing about the people in it.
+func (e *Engine) confirmMembers(ctx context.Context, state dirsync.ReadState) error {
+	g := e.Groups
+	listed := map[dirsync.ID]bool{} // and whether the group is there
+	var after dirsync.Seq
+	for {
+		candidates, err := g.Members.Unconfirmed(ctx, state.Round, after, e.batch())
+		if err != nil {
+			return err
+		}
+		if len(candidates) == 0 {
+			break
+		}
+		for _, c := range candidates {
+			m, _ := dirsync.MembershipOf(c.ID, dirsync.KindUser)
+			if _, done := listed[m.Group]; done {
+				continue
+			}
+			if listed[m.Group], err = e.list(ctx, m.Group, state); err != nil {
+				return err
+			}
+		}
+		left, err := g.Members.Unconfirmed(ctx, state.Round, after, e.batch())
+		if err != nil {
+			return err
+		}
+		last := candidates[len(candidates)-1].Seq
+		var records []dirsync.Record
+		for _, c := range left {
+			m, _ := dirsync.MembershipOf(c.ID, dirsync.KindUser)
+			if there, done := listed[m.Group]; done && c.Seq <= last {
+				records = append(records, dirsync.Record{ID: c.ID, Whole: !there, Gone: goneIf(there)})
+			}
+		}
+		if err := g.merge(ctx, records, state, e.now()); err != nil {
+			return err
+		}
+		after = last
+	}
+	return g.Members.EndRound(ctx, dirsync.ReadState{Round: state.Round, Full: state.Full})
+}
+
+func goneIf(gone bool) dirsync.Gone {
+	if gone {
+		return dirsync.GoneHard
+	}
+	return dirsync.Present
+}
+
+// list keeps all members of one group, and says whether the group is there at all.
+func (e *Engine) list(ctx context.Context, group dirsync.ID, state dirsync.ReadState) (bool, error) {
+	err := e.Groups.Source.Members(ctx, group, func(members []dirsync.Membership) error {
+		records := make([]dirsync.Record, len(members))
+		for i, m := range members {
+			records[i] = member(m, false)
+		}
+		return e.Groups.merge(ctx, records, state, e.now())
+	})
+	switch {
+	case dirsync.KindOf(err) == dirsync.NotFound:
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("list the members of group %s: %w", group, err)
+	}
+	return true, nil
+}
+
+// spread makes owed whoever has joined or left a group, or is in a group that has. People who are not known yet are
+// looked up, if being in a group is what makes them people of this sync. A membership is no longer owed when that is
+// done, and not before.
+func (e *Engine) spread(ctx context.Context, r *dirsync.Run) error {
+	g := e.Groups
+	for {
+		owed, err := g.Members.Owed(ctx, e.now(), 0, e.batch())
+		if err != nil || len(owed) == 0 {
+			return err
+		}
+		var users []dirsync.ID
+		decisions := make([]dirsync.Decision, len(owed))
+		seen := map[dirsync.ID]bool{}
+		for i, p := range owed {
+			decisions[i] = dirsync.Decision{Seq: p.Seq, Mark: p.Owed.Mark}
+			m, ok := dirsync.MembershipOf(p.ID, p.Kind)
+			switch {
+			case !ok:
+			case m.Kind == dirsync.KindUser:
+				users = append(users, m.Member)
+			default:
+				if err := e.spreadBelow(ctx, r, m.Member, seen); err != nil {
+					return err
+				}
+			}
+		}
+		if err := e.owe(ctx, r, users); err != nil {
+			return err
+		}
+		if err := g.Members.Decide(ctx, r.ID, decisions); err != nil {
+			return err
+		}
+	}
+}
+
+// spreadBelow makes owed whoever is in a group, or in a group below it. seen are the groups that were walked already.
+func (e *Engine) spreadBelow(ctx context.Context, r *dirsync.Run, group dirsync.ID, seen map[dirsync.ID]bool) error {
+	todo := []dirsync.ID{group}
+	for len(todo) > 0 {
+		group, todo = todo[0], todo[1:]
+		if seen[group] {
+			continue
+		}
+		seen[group] = true
+		var after dirsync.Seq
+		for {
+			members, last, err := e.Groups.Members.MembersOf(ctx, group, after, e.batch())
+			if err != nil {
+				return err
+			}
+			if len(members) == 0 {
+				break
+			}
+			after = last
+			var users []dirsync.ID
+			for _, m := range members {
+				if m.Kind == dirsync.KindGroup {
+					todo = append(todo, m.Member)
+				} else {
+					users = append(users, m.Member)
+				}
+			}
+			if err := e.owe(ctx, r, users); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// owe makes users owed.
+func (e *Engine) owe(ctx context.Context, r *dirsync.Run, users []dirsync.ID) error {
+	if len(users) == 0 {
+		return nil
+	}
+	slices.Sort(users)
+	unknown, err := e.Store.Owe(ctx, slices.Compact(users), dirsync.WhyGroups, e.now())
+	if err != nil || len(e.Groups.Scope) == 0 || len(unknown) == 0 {
+		return err // where everybody is read, whoever is not known yet will be
+	}
+	in, err := e.Groups.Members.GroupsOf(ctx, unknown)
+	if err != nil {
+		return err
+	}
+	var members []dirsync.ID
+	for i, id := range unknown {
+		if len(in[i]) > 0 {
+			members = append(members, id)
+		}
+	}
+	state, err := e.Store.ReadState(ctx)
+	if err != nil {
+		return err
+	}
+	people := e.people(r)
+	for ids := range slices.Chunk(members, lookUpBatch) {
+		if err := people.ask(ctx, ids, &state); err != nil {
+			return err
+		}
+	}
+	return nil
+}
