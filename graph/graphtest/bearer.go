@@ -130,6 +130,16 @@ func principalRoles() []string {
 	return []string{"Application.Read.All", "Application.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"}
 }
 
+// byIDRoles are those of which each suffices to ask for objects by their ids at all. What is shown of them is another
+// question; see appendMember. The document of getByIds names the directory's alone, and says at once that applications
+// can do with less.
+func (q *request) byIDRoles() []string {
+	if q.t.Faults.ByIDsWide {
+		return []string{"Directory.Read.All", "Directory.ReadWrite.All"}
+	}
+	return slices.Concat(userRoles(), groupRoles(), deviceRoles(), principalRoles())
+}
+
 // mayReadHidden tells whether members of groups with hidden membership can be shown.
 func (q *request) mayReadHidden() bool { return slices.Contains(q.roles, hiddenRole) }
 

@@ -50,6 +50,10 @@
 //   - Lists of users and groups with $top up to 999, $filter, $search, $orderby, $count and /$count. What only advanced
 //     queries answer, such as ranges of createdDateTime, needs ConsistencyLevel: eventual beside $count=true, on the
 //     pages that follow as well. Their index can be made to lag.
+//   - directoryObjects/getByIds for up to 1,000 ids of any kind: who is not there is left out without a word, and whom the
+//     application may not read is a type, an id and nulls. $select is obeyed and its price that of the document of
+//     limits, although the document of getByIds does not know it; whether User.Read.All suffices, as here, or a permission
+//     for the directory is needed, as that document says, is a switch.
 //   - directoryObjects/getAvailableExtensionProperties, for which the roles of a new tenant do not suffice.
 //   - The cost of each request in x-ms-resource-unit and, when it is switched on, the budget of an application in a
 //     tenant: 429 with Retry-After, x-ms-throttle-scope, x-ms-throttle-information and x-ms-throttle-limit-percentage.
@@ -81,5 +85,5 @@
 //
 // Writing, $batch, sign-in of people, the links that a purged manager leaves behind, and the mangled names of deleted
 // users. Owners of groups, memberOf, membership rules (SetMembers does what an edited rule does), filters of members,
-// the budgets of an application over all tenants and of writes, and filters with in, lambda all or $expand.
+// the budgets of an application over all tenants and of writes, and filters with lambda all or $expand.
 package graphtest

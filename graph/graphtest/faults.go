@@ -45,6 +45,10 @@ type Faults struct {
 	// seen to do: no round of groups tells of it.
 	SilentPurge bool
 
+	// ByIDsWide takes directoryObjects/getByIds to need a permission for the whole directory, as its document says, and
+	// ByIDsPlain makes it disregard $select, as its document once said.
+	ByIDsWide, ByIDsPlain bool
+
 	// TokenPadding makes delta and page tokens longer by so many bytes.
 	TokenPadding int
 	// Loop makes the nth page of a round link to itself.
@@ -128,5 +132,6 @@ const (
 	Members      Kind = "members"
 	AllMembers   Kind = "transitive members"
 	CheckGroups  Kind = "check member groups"
+	ByIDs        Kind = "objects by id"
 	Other        Kind = "other"
 )

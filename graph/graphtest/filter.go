@@ -237,6 +237,9 @@ func (p *filterParser) comparison() (condition, error) {
 	}
 	op, literal := strings.ToLower(p.next()), p.next()
 	value := p.value(name)
+	if op == "in" && literal == "(" {
+		return p.oneOf(name, value)
+	}
 	switch {
 	case literal == "":
 		return nil, invalidFilter()
@@ -270,6 +273,35 @@ func (p *filterParser) comparison() (condition, error) {
 		default:
 			return c < 0
 		}
+	}, nil
+}
+
+// maxClauses is how many values a list can be compared with (Graph, "Use the $filter query parameter").
+const maxClauses = 15
+
+// oneOf reads the values of property in ('a','b'), behind the parenthesis.
+func (p *filterParser) oneOf(name string, value func(*object, []byte) []byte) (condition, error) {
+	wanted := map[string]bool{}
+	for {
+		literal := p.next()
+		if literal == "" || literal[0] != '\'' {
+			return nil, invalidFilter()
+		}
+		wanted[strings.ToLower(unquote(literal))] = true
+		if p.accept(")") {
+			break
+		}
+		if !p.accept(",") {
+			return nil, invalidFilter()
+		}
+	}
+	if len(wanted) > maxClauses {
+		return nil, badQuery("Request_UnsupportedQuery", "Too many child clauses specified in search filter expression containing 'OR' operators: %d. Max allowed: %d.", len(wanted), maxClauses)
+	}
+	p.advanced = p.advanced || !plainlyFiltered(name)
+	return func(o *object, attrs []byte) bool {
+		s, ok := text(value(o, attrs))
+		return ok && wanted[strings.ToLower(s)]
 	}, nil
 }
 

@@ -243,23 +243,32 @@ func (q *request) memberListing(path string) (l listing, sels [2]selection, err 
 	if l.opt.hasFilter || l.opt.hasDelta {
 		return l, sels, badQuery("Request_UnsupportedQuery", "The simulated tenant knows no filter of members.")
 	}
+	if sels, err = q.mixedSelections(l.opt.fields); err != nil {
+		return l, sels, err
+	}
+	if err := q.sized(&l); err != nil {
+		return l, sels, err
+	}
+	return l, sels, q.placedAt(q.t.teams(), &l)
+}
+
+// mixedSelections are what a selection means for users and for groups where objects of several kinds are asked for: each
+// kind shows what it has of it, and what none has is refused.
+func (q *request) mixedSelections(fields []string) (sels [2]selection, err error) {
 	people, teams := &q.t.people, q.t.teams()
-	for _, name := range l.opt.fields {
+	for _, name := range fields {
 		if people.checkSelect([]string{name}, false) != nil && teams.checkSelect([]string{name}, false) != nil {
-			return l, sels, badQuery("BadRequest", "Parsing OData Select and Expand failed: Could not find a property named '%s' on type 'microsoft.graph.directoryObject'.", name)
+			return sels, badQuery("BadRequest", "Parsing OData Select and Expand failed: Could not find a property named '%s' on type 'microsoft.graph.directoryObject'.", name)
 		}
 	}
 	for i, d := range []*directory{people, teams} {
-		names := l.opt.fields
+		names := fields
 		if names != nil {
 			names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return d.checkSelect([]string{name}, false) != nil })
 		}
 		sels[i] = d.choose(names, false)
 	}
-	if err := q.sized(&l); err != nil {
-		return l, sels, err
-	}
-	return l, sels, q.placedAt(teams, &l)
+	return sels, nil
 }
 
 // appendMember writes one member: in full, or as far as the application may see it.

@@ -151,6 +151,8 @@ func kindOf(path []string) Kind {
 		return Deleted
 	case n == 3 && path[1] == "directoryObjects" && strings.TrimPrefix(path[2], "microsoft.graph.") == "getAvailableExtensionProperties":
 		return Extensions
+	case n == 3 && path[1] == "directoryObjects" && strings.TrimPrefix(path[2], "microsoft.graph.") == "getByIds":
+		return ByIDs
 	default:
 		return Other
 	}
@@ -210,6 +212,8 @@ func (q *request) serveGraph() answer {
 		return q.permitted(groupRoles, func() answer { return q.permitted(userRoles, q.checkGroups) })
 	case Extensions:
 		return q.permitted(extensionRoles, q.extensions)
+	case ByIDs:
+		return q.permitted(q.byIDRoles, q.byIDs)
 	default:
 		return q.fail(http.StatusBadRequest, "BadRequest", "Resource not found for the segment '"+q.path[len(q.path)-1]+"'.")
 	}
@@ -217,7 +221,8 @@ func (q *request) serveGraph() answer {
 
 // method is the one method that the resource knows.
 func (q *request) method() string {
-	if q.kind == Extensions || q.kind == CheckGroups {
+	switch q.kind {
+	case Extensions, CheckGroups, ByIDs:
 		return http.MethodPost
 	}
 	return http.MethodGet
@@ -253,8 +258,9 @@ const (
 )
 
 // cost is what a request takes of the tenant's budget, in resource units: two for a list or a look-up of users, three
-// for the members of a group, five for the transitive ones, four for checkMemberGroups and one for anything else, one less with $select or a $top below twenty, and never less than one (Graph, limits
-// of the identity service).
+// for the members of a group, five for the transitive ones, four for checkMemberGroups, five for getByIds and one for
+// anything else; one less with $select (of getByIds three) or a $top below twenty, one more with $expand, and never less
+// than one (Graph, limits of the identity service).
 func (q *request) cost() int {
 	units := 1
 	switch q.kind {
@@ -266,9 +272,14 @@ func (q *request) cost() int {
 		units = 5
 	case CheckGroups:
 		units = 4
+	case ByIDs:
+		units = 5
 	}
 	if q.query.Has("$select") {
 		units--
+		if q.kind == ByIDs {
+			units -= 2
+		}
 	}
 	if top, err := strconv.Atoi(q.query.Get("$top")); err == nil && top < 20 {
 		units--

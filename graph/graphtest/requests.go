@@ -5,6 +5,8 @@ type Requests struct {
 	Discovery, Token, Consent, Organization, List, Get, Delta, Deleted, Extensions, Other int
 	// GroupList to CheckGroups count the requests about groups.
 	GroupList, GroupGet, GroupDelta, Members, AllMembers, CheckGroups int
+	// ByIDs counts requests for many objects by their ids.
+	ByIDs int
 	// Total is the sum of all kinds; Throttled are those of them that were answered with 429.
 	Total, Throttled int
 }
@@ -59,6 +61,8 @@ func (r *Requests) add(k Kind) {
 		r.AllMembers++
 	case CheckGroups:
 		r.CheckGroups++
+	case ByIDs:
+		r.ByIDs++
 	default:
 		r.Other++
 	}
