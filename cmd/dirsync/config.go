@@ -113,7 +113,7 @@ func (d DirectoryConfig) FieldList() []dirsync.Field {
 
 // Sync is one flow of people from a source to a target.
 type Sync struct {
-	// From is where people come from.
+	// From is where people and groups come from.
 	From From `yaml:"from"`
 	// Where says which of them this sync is about, as an expression over their properties. Unset: all.
 	Where WhereExpression `yaml:"where"`
@@ -129,6 +129,9 @@ type Sync struct {
 	Grace Duration `yaml:"grace"`
 	// Limits say how much of the destructive kinds one run may do unasked.
 	Limits Limits `yaml:"limits"`
+	// ReadEvery is how old the last complete reading may become before `dirsync read` reads again: between MinReadEvery
+	// and MaxReadEvery, and DefaultReadEvery when the file does not say.
+	ReadEvery Duration `yaml:"read_every"`
 }
 
 // WhereExpression is an expression that is true or false of a person, and where its text begins in the file.
@@ -137,11 +140,55 @@ type WhereExpression struct {
 	Pos  Position
 }
 
-// From is where a sync's people come from.
+// From is where a sync's people and groups come from.
 type From struct {
 	// Entra is the name of a tenant, and one of Config.Tenants.
 	Entra string `yaml:"entra"`
+	// Users says who of the tenant's users are the people of this sync, before Sync.Where is asked. The default is all.
+	Users UserScope `yaml:"users"`
+	// Groups says which groups the target gets. The default is all chosen groups where Users chooses some, and else none.
+	Groups GroupSelection `yaml:"groups"`
 }
+
+// HasGroups tells a sync that has to read groups.
+func (f From) HasGroups() bool { return len(f.Users.Groups) > 0 || f.Groups.Which != NoGroups }
+
+// UserScope says whose members the people of a sync are. In the file it is "all", or the groups with their keys.
+type UserScope struct {
+	// Groups are the names or object ids of the groups whose members are the people of this sync. Object ids are in lower
+	// case, and no two entries are the same by dirsync.Fold. Empty: everybody in the tenant.
+	Groups []string `yaml:"groups"`
+	// Nested counts the members of groups in these groups as members. The default is true: a group that nobody looked into
+	// is a group whose people lose their accounts.
+	Nested bool `yaml:"nested"`
+}
+
+// GroupSelection says which groups a target gets. In the file it is "none", "chosen", "all" or a list of groups.
+type GroupSelection struct {
+	Which WhichGroups
+	// Names are the listed groups, for ListedGroups only, as in UserScope.Groups. One that is among those too is spelled
+	// as it is there.
+	Names []string
+}
+
+// WhichGroups are the ways to select groups.
+type WhichGroups string
+
+// The ways to select groups.
+const (
+	NoGroups     WhichGroups = "none"
+	ChosenGroups WhichGroups = "chosen" // those of UserScope
+	AllGroups    WhichGroups = "all"
+	ListedGroups WhichGroups = "listed"
+)
+
+// The bounds of Sync.ReadEvery and its default. Microsoft Graph keeps the place where a reading stopped for seven days;
+// a day less leaves time to notice that a reading fails.
+const (
+	MinReadEvery     = Duration(time.Hour)
+	DefaultReadEvery = Duration(24 * time.Hour)
+	MaxReadEvery     = Duration(6 * 24 * time.Hour)
+)
 
 // WhenDeleted is what happens to the account of somebody who is gone from the source.
 type WhenDeleted string
@@ -156,17 +203,19 @@ const (
 type Limits struct {
 	Deletes       Limit `yaml:"deletes"`
 	Deactivations Limit `yaml:"deactivations"`
+	// Groups is for the deletions and for the deactivations of groups, with defaults of its own.
+	Groups Limit `yaml:"groups"`
 }
 
 // Limit bounds one kind of destructive change in one run. A run with more such changes than both Floor and the
 // smaller of Count and Share of the accounts is held back.
 type Limit struct {
-	// Count is the number of changes, 500 by default; 0 lets none through unasked.
+	// Count is the number of changes, 500 by default, or 10 of groups; 0 lets none through unasked.
 	Count int `yaml:"count"`
 	// Share is the part of all accounts, 5% by default.
 	Share Share `yaml:"share"`
-	// Floor is the number of changes that are let through however few accounts there are, 5 by default and never
-	// above Count.
+	// Floor is the number of changes that are let through however few accounts there are, 5 by default, or 1 of groups,
+	// and never above Count.
 	Floor int `yaml:"floor"`
 }
 
@@ -214,6 +263,9 @@ const (
 	DefaultLimitCount = 500
 	DefaultLimitShare = Share(0.05)
 	DefaultLimitFloor = 5
+
+	DefaultGroupLimitCount = 10
+	DefaultGroupLimitFloor = 1
 )
 
 // Duration is a length of time, written in days, hours, minutes and seconds: "30d", "1d12h", "90m". A day is 24 hours.

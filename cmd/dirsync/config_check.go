@@ -226,6 +226,9 @@ func (d *decoder) checkDirectory(c *Config) {
 		case d.failed(path + ".name"):
 		case !plainName(f.Name) || strings.Contains(f.Name, "-"):
 			d.faultAt(path+".name", "a field's name has 1 to 63 characters: small letters, digits and _, and begins with a letter")
+		case f.Name == dirsync.GroupsField:
+			d.faultAt(path+".name", "every directory has this field for the groups that a user is in, and fills it itself; "+
+				"give yours another name")
 		case slices.Contains(mandatoryFields(), f.Name):
 			d.faultAt(path+".name", "every directory has this field already; remove this entry")
 		case twice:
@@ -301,6 +304,9 @@ func (d *decoder) checkSync(path string, s *Sync, c *Config) {
 	}
 	d.checkLimit(path+".limits.deletes", &s.Limits.Deletes)
 	d.checkLimit(path+".limits.deactivations", &s.Limits.Deactivations)
+	d.checkLimit(path+".limits.groups", &s.Limits.Groups)
+	d.checkGroups(path, s)
+	d.checkReadEvery(path+".read_every", s.ReadEvery)
 }
 
 // unknownName reports a name that nothing in the file has.
@@ -325,9 +331,13 @@ func (d *decoder) checkMappings(path string, s *Sync, c *Config) {
 	}
 	for _, m := range s.Fields {
 		at := join(path, m.Field)
-		if !slices.Contains(known, m.Field) && !d.failed("directory") {
-			at := d.at(at, m.Pos)
-			d.unknownName(at, m.Field, "directory field", known)
+		switch {
+		case m.Field == dirsync.GroupsField:
+			d.faultAt(d.at(at, m.Pos), "no mapping fills this field: it has the groups that a user is in; say with "+
+				"from: { groups: … } which groups that are")
+			continue
+		case !slices.Contains(known, m.Field) && !d.failed("directory"):
+			d.unknownName(d.at(at, m.Pos), m.Field, "directory field", known)
 		}
 		d.checkMapping(join(path, m.Field), m)
 	}

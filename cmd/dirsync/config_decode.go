@@ -293,12 +293,10 @@ func unsupportedKey(path, key string) string {
 		return ""
 	}
 	switch key {
-	case "schedule", "read_every":
+	case "schedule":
 		return "this version has no scheduler; remove the key and start `dirsync run` from cron or a systemd timer"
 	case "notify":
 		return "this version sends no messages; remove the key and watch the exit code of `dirsync run`"
-	case "users", "groups":
-		return "this version always reads everybody; remove the key, and scope people with where"
 	case "scim", "directory":
 		return "this version reads people from Entra only; write from: { entra: NAME }"
 	}

@@ -218,9 +218,11 @@ syncs:
     grace: 1d12h
     limits: { deletes: { count: 10, share: 2.5%, floor: 0 }, deactivations: { count: 3 } }
   guests:
-    from: { entra: fabrikam }
+    from: { entra: fabrikam, users: { groups: [Sales, 8D2C1F30-5B7A-4E0E-9C57-0A1B2C3D4E5F], nested: false }, groups: [Berlin, sales] }
     to: directory
     fields: { first_name: *first, last_name: surname, email: mail, joining_date: employeeHireDate }
+    limits: { groups: { count: 2 } }
+    read_every: 2d
 `
 
 func TestGoodConfig(t *testing.T) {
@@ -267,8 +269,10 @@ func TestGoodConfig(t *testing.T) {
 		}},
 		Syncs: map[string]*Sync{
 			"staff": {
-				From: From{Entra: "contoso"}, To: "directory", WhenDeleted: DeleteDeleted, Grace: Duration(36 * time.Hour),
-				Limits: Limits{Deletes: Limit{Count: 10, Share: 0.025, Floor: 0}, Deactivations: Limit{Count: 3, Share: 0.05, Floor: 3}},
+				From: From{Entra: "contoso", Users: UserScope{Nested: true}, Groups: GroupSelection{Which: NoGroups}},
+				To:   "directory", WhenDeleted: DeleteDeleted, Grace: Duration(36 * time.Hour), ReadEvery: DefaultReadEvery,
+				Limits: Limits{Deletes: Limit{Count: 10, Share: 0.025, Floor: 0}, Deactivations: Limit{Count: 3, Share: 0.05, Floor: 3},
+					Groups: Limit{Count: 10, Share: 0.05, Floor: 1}},
 				Fields: FieldMappings{
 					{Field: "last_name", From: "surname", Pos: Position{40, 7}, FromPos: Position{40, 18}},
 					{Field: "first_name", From: "givenName", Pos: Position{41, 7}, FromPos: Position{41, 19}},
@@ -283,8 +287,10 @@ func TestGoodConfig(t *testing.T) {
 				},
 			},
 			"guests": {
-				From: From{Entra: "fabrikam"}, To: "directory", WhenDeleted: DeactivateDeleted,
-				Limits: Limits{Deletes: limit, Deactivations: limit},
+				From: From{Entra: "fabrikam", Users: UserScope{Groups: []string{"Sales", "8d2c1f30-5b7a-4e0e-9c57-0a1b2c3d4e5f"}},
+					Groups: GroupSelection{Which: ListedGroups, Names: []string{"Berlin", "Sales"}}},
+				To: "directory", WhenDeleted: DeactivateDeleted, ReadEvery: Duration(48 * time.Hour),
+				Limits: Limits{Deletes: limit, Deactivations: limit, Groups: Limit{Count: 2, Share: 0.05, Floor: 1}},
 				Fields: FieldMappings{
 					{Field: "first_name", From: "givenName", Pos: Position{57, 15}, FromPos: Position{41, 19}},
 					{Field: "last_name", From: "surname", Pos: Position{57, 35}, FromPos: Position{57, 46}},
@@ -405,6 +411,37 @@ func allKeys(t reflect.Type, seen map[reflect.Type]bool) []string {
 	return keys
 }
 
+// TestGroupDefaults says which groups a target gets when the file does not.
+func TestGroupDefaults(t *testing.T) {
+	tests := []struct {
+		from  string
+		which WhichGroups
+		users int
+		has   bool
+	}{
+		{"{ entra: contoso }", NoGroups, 0, false},
+		{"{ entra: contoso, users: all }", NoGroups, 0, false},
+		{"{ entra: contoso, users: all, groups: none }", NoGroups, 0, false},
+		{"{ entra: contoso, groups: all }", AllGroups, 0, true},
+		{"{ entra: contoso, groups: [Sales] }", ListedGroups, 0, true},
+		{"{ entra: contoso, users: { groups: [Sales] } }", ChosenGroups, 1, true},
+		{"{ entra: contoso, users: { groups: [Sales, all] }, groups: none }", NoGroups, 2, true},
+		{"{ entra: contoso, users: { groups: [Sales] }, groups: all }", AllGroups, 1, true},
+		{"{ entra: contoso, users: { groups: [2024, yes] }, groups: [chosen, none] }", ListedGroups, 2, true},
+	}
+	for _, tt := range tests {
+		c, err := parseConfig("c.yaml", []byte(strings.Replace(good, "from: { entra: contoso }", "from: "+tt.from, 1)))
+		if err != nil {
+			t.Errorf("%s: %v", tt.from, err)
+			continue
+		}
+		from := c.Syncs["staff"].From
+		if from.Groups.Which != tt.which || len(from.Users.Groups) != tt.users || from.HasGroups() != tt.has || !from.Users.Nested {
+			t.Errorf("%s: got %+v", tt.from, from)
+		}
+	}
+}
+
 func TestDuration(t *testing.T) {
 	tests := []struct {
 		in   string
@@ -455,7 +492,8 @@ func FuzzConfig(f *testing.F) {
 		}
 		if err == nil {
 			for _, s := range c.Syncs {
-				if c.Tenants[s.From.Entra] == nil || s.Limits.Deletes.Count < 1 || len(s.Fields) < 3 {
+				if c.Tenants[s.From.Entra] == nil || s.Limits.Deletes.Count < 1 || len(s.Fields) < 3 || s.From.Groups.Which == "" ||
+					s.From.Groups.Which == ChosenGroups && len(s.From.Users.Groups) == 0 || s.ReadEvery < MinReadEvery || s.ReadEvery > MaxReadEvery {
 					t.Fatalf("accepted a sync with faults: %+v", s)
 				}
 			}

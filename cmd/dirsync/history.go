@@ -147,7 +147,7 @@ func (a *app) printShow(ctx context.Context, s engine.Store, r dirsync.Run) erro
 // resultOf is what came of a change; the guard's holds stand in the run and not with each person.
 func resultOf(o dirsync.Outcome, r dirsync.Run) string {
 	for _, h := range r.Holds {
-		if h.Kind == o.Change.Kind {
+		if o.Result == 0 && o.Change.Dangers()&^o.Change.Asked&h.Kind != 0 {
 			return dirsync.HeldBack.String()
 		}
 	}
