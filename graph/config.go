@@ -33,6 +33,10 @@ type Config struct {
 	BaseURL string
 	// FirstRead says how a round from the beginning is read. The default is FirstAuto.
 	FirstRead FirstRead
+	// ReplicaLag is the longest time by which one replica of the directory may be behind another. A first round that is
+	// read in parallel waits for so long, once, so that nobody who changed just before is seen as they were. Zero means
+	// twenty seconds.
+	ReplicaLag time.Duration
 	// RootCAs are trusted instead of the system's roots, for private endpoints. Nil means the system's.
 	RootCAs *x509.CertPool
 	// Transport sends every single attempt. The default is an own http.Transport with RootCAs, which keeps connections
@@ -50,6 +54,9 @@ type Config struct {
 	// local sends single attempts to what is not on the network: the endpoint of a managed identity.
 	local http.RoundTripper
 }
+
+// replicaLag is a guess on the safe side: Microsoft promises no bound, and what is reported are seconds.
+const replicaLag = 20 * time.Second
 
 var (
 	guidForm   = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
@@ -92,6 +99,12 @@ func (cfg Config) complete() (Config, error) {
 	case FirstAuto, FirstPlain, FirstParallel:
 	default:
 		fault("there is no first read %q: it is auto, plain or parallel", string(cfg.FirstRead))
+	}
+	switch {
+	case cfg.ReplicaLag == 0:
+		cfg.ReplicaLag = replicaLag
+	case cfg.ReplicaLag < 0:
+		fault("the lag of replicas cannot be negative")
 	}
 	faults = append(faults, cfg.Cloud.check(cfg.Authority, cfg.BaseURL)...)
 	if cfg.Now == nil {

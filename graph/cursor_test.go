@@ -30,7 +30,7 @@ func TestCursorsOfFirstRounds(t *testing.T) {
 		link  string
 		good  bool
 	}{
-		"listing":                 {firstRound{Phase: phaseList, Then: homeDelta, Open: []part{{Of: "a"}, {Of: "b", Link: homeList}}}, "", true},
+		"listing":                 {firstRound{Phase: phaseList, Then: homeDelta, Open: []part{{To: "a"}, {From: "b", To: "c", Link: homeList}}}, "", true},
 		"all is listed":           {firstRound{Phase: phaseList, Then: homeDelta}, "", true},
 		"catching up":             {firstRound{Phase: phaseCatch}, homeDelta, true},
 		"walking":                 {firstRound{Phase: phasePlain, Then: homeDelta}, homeDelta, true},
@@ -41,10 +41,12 @@ func TestCursorsOfFirstRounds(t *testing.T) {
 		"catching up from a list": {firstRound{Phase: phaseCatch}, homeList, false},
 		"walking abroad":          {firstRound{Phase: phasePlain, Then: homeDelta}, "https://evil.example/v1.0/users/delta", false},
 		"then abroad":             {firstRound{Phase: phasePlain, Then: "https://evil.example/v1.0/users/delta"}, homeDelta, false},
-		"a list abroad":           {firstRound{Phase: phaseList, Then: homeDelta, Open: []part{{Of: "a", Link: "https://evil.example/v1.0/users"}}}, "", false},
-		"a list of groups":        {firstRound{Phase: phaseList, Then: homeDelta, Open: []part{{Of: "a", Link: "https://graph.microsoft.com/v1.0/groups"}}}, "", false},
-		"a list of one":           {firstRound{Phase: phaseList, Then: homeDelta, Open: []part{{Of: "a", Link: homeList[:38] + "/x"}}}, "", false},
-		"another part":            {firstRound{Phase: phaseList, Then: homeDelta, Open: []part{{Of: "ab"}}}, "", false},
+		"a list abroad":           {firstRound{Phase: phaseList, Then: homeDelta, Open: []part{{To: "a", Link: "https://evil.example/v1.0/users"}}}, "", false},
+		"a list of groups":        {firstRound{Phase: phaseList, Then: homeDelta, Open: []part{{To: "a", Link: "https://graph.microsoft.com/v1.0/groups"}}}, "", false},
+		"a list of one":           {firstRound{Phase: phaseList, Then: homeDelta, Open: []part{{To: "a", Link: homeList[:38] + "/x"}}}, "", false},
+		"another part":            {firstRound{Phase: phaseList, Then: homeDelta, Open: []part{{From: "a'b"}}}, "", false},
+		"two ways on":             {firstRound{Phase: phaseCatch, Walked: true, Last: homeDelta}, homeDelta, true},
+		"the last way abroad":     {firstRound{Phase: phaseCatch, Walked: true, Last: "https://evil.example/v1.0/users/delta"}, homeDelta, false},
 	} {
 		m := mark{Tenant: s.client.cfg.Tenant, Select: s.selected, Link: test.link, First: &test.round, Inside: true}
 		got, err := s.parseCursor(m.cursor())
@@ -59,7 +61,7 @@ func FuzzFirstCursor(f *testing.F) {
 	s := cursorSource(f)
 	m := mark{Tenant: s.client.cfg.Tenant, Select: s.selected, Link: homeDelta}
 	f.Add(string(m.cursor()))
-	m.First = &firstRound{Phase: phaseList, Then: homeDelta, Open: []part{{Of: "a", Link: homeList}}}
+	m.First = &firstRound{Phase: phaseList, Then: homeDelta, Open: []part{{To: "a", Link: homeList}}}
 	f.Add(string(m.cursor()))
 	m.First = &firstRound{Phase: phasePlain, Then: homeDelta}
 	f.Add(string(m.cursor()))
@@ -71,7 +73,7 @@ func FuzzFirstCursor(f *testing.F) {
 		}
 		links := []string{m.Link}
 		if m.First != nil {
-			links = append(links, m.First.Then)
+			links = append(links, m.First.Then, m.First.Last)
 			for _, p := range m.First.Open {
 				links = append(links, p.Link)
 			}

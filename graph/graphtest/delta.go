@@ -93,8 +93,12 @@ func (q *request) begin(d *directory, c cursor) cursor {
 func (t *Tenant) visible(d *directory, now time.Time) uint32 {
 	log, f := d.log, &t.Faults
 	n := len(log)
-	if f.Lag > 0 {
-		limit := now.Add(-f.Lag).UnixNano()
+	lag := f.Lag
+	if f.Spread > 0 {
+		lag += time.Duration(mix(f.Seed^uint64(t.requests.Total)*0x9e3779b97f4a7c15) % uint64(f.Spread+1))
+	}
+	if lag > 0 {
+		limit := now.Add(-lag).UnixNano()
 		n = sort.Search(n, func(i int) bool { return log[i].at > limit })
 	}
 	if f.LagRounds > 0 {

@@ -76,9 +76,10 @@
 // in transitive members, and no from checkMemberGroups); how many links a page has when nothing is preferred (500), and
 // that odata.maxpagesize bounds objects and links each; whether a group in a circle is its own transitive member (it is
 // not); that transitive members come in an order that changes do not disturb. Of lists: which properties can be filtered
-// without an advanced query beyond the common ones (plain filters here are equality of those, and startswith of
-// displayName and userPrincipalName), that createdDateTime can be compared with lt and gt, which the documents do not
-// name, and that a cast needs no advanced query. Of budgets: that a request which is throttled costs nothing, as do those
+// without an advanced query beyond the common ones (plain filters here are equality of those, and startswith, ge and
+// le of displayName and userPrincipalName), by what order texts are compared (of characters here, letter case
+// disregarded), that createdDateTime can be compared with lt and gt, which the documents do not name, and that a cast
+// needs no advanced query. Of budgets: that a request which is throttled costs nothing, as do those
 // answered with 400 and 403.
 //
 // # What is not simulated

@@ -10,6 +10,8 @@ type Faults struct {
 
 	// PageSize is the number of rows on a page of a delta round at most; zero means the service's 200.
 	PageSize int
+	// ListPage is the number of rows on a page of a list at most; zero means PageSize, or else what $top asks for.
+	ListPage int
 	// VaryPages makes the pages of a round differ in size, from one row to the page size.
 	VaryPages bool
 	// EmptyPages makes every nth page of a round empty, with a link to the next. One would make a round endless.
@@ -35,6 +37,9 @@ type Faults struct {
 	// Lag hides each change until the clock has gone on by this much, and LagRounds until so many rounds have begun.
 	Lag       time.Duration
 	LagRounds int
+	// Spread answers each request from a replica of its own, which hears of each change late by some time between
+	// nothing and this, after Lag. A token is that of the replica that gave it.
+	Spread time.Duration
 	// IndexLag hides each change from advanced queries until the clock has gone on by this much: they show objects as
 	// they were before, or not at all.
 	IndexLag time.Duration

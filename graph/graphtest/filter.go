@@ -1,6 +1,7 @@
 package graphtest
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"time"
@@ -131,10 +132,10 @@ func (p *filterParser) one() (condition, error) {
 		}
 		return inner, err
 	case p.accept("startswith"):
-		return p.affix(strings.HasPrefix)
+		return p.affix(func(s []byte, part string) bool { return len(s) >= len(part) && string(s[:len(part)]) == part })
 	case p.accept("endswith"):
 		p.advanced = true
-		return p.affix(strings.HasSuffix)
+		return p.affix(func(s []byte, part string) bool { return len(s) >= len(part) && string(s[len(s)-len(part):]) == part })
 	case len(p.words) > 1 && p.words[1] == "(":
 		return p.lambda()
 	default:
@@ -157,6 +158,7 @@ func (p *filterParser) property() (string, error) {
 // value returns how to read a property of an object; one that was never set is null.
 func (p *filterParser) value(name string) func(o *object, attrs []byte) []byte {
 	n, ok := p.d.numbers[name]
+	null := []byte("null")
 	return func(o *object, attrs []byte) []byte {
 		switch {
 		case name == "id":
@@ -166,12 +168,12 @@ func (p *filterParser) value(name string) func(o *object, attrs []byte) []byte {
 				return raw
 			}
 		}
-		return []byte("null")
+		return null
 	}
 }
 
 // affix reads the arguments of startswith and endswith, which disregard letter case.
-func (p *filterParser) affix(has func(s, part string) bool) (condition, error) {
+func (p *filterParser) affix(has func(s []byte, part string) bool) (condition, error) {
 	if !p.accept("(") {
 		return nil, invalidFilter()
 	}
@@ -191,8 +193,9 @@ func (p *filterParser) affix(has func(s, part string) bool) (condition, error) {
 	}
 	part, value := strings.ToLower(unquote(literal)), p.value(name)
 	return func(o *object, attrs []byte) bool {
-		s, ok := text(value(o, attrs))
-		return ok && has(strings.ToLower(s), part)
+		var room [96]byte
+		s, ok := lowered(room[:0], value(o, attrs))
+		return ok && has(s, part)
 	}, nil
 }
 
@@ -246,6 +249,8 @@ func (p *filterParser) comparison() (condition, error) {
 	case op == "eq" || op == "ne":
 		p.advanced = p.advanced || op == "ne" || !plainlyFiltered(name)
 		return equality(op == "eq", literal, value)
+	case (op == "ge" || op == "le") && literal[0] == '\'' && (name == "userPrincipalName" || name == "displayName"):
+		return bound(op == "ge", strings.ToLower(unquote(literal)), value), nil
 	case op != "ge" && op != "gt" && op != "le" && op != "lt":
 		return nil, invalidFilter()
 	}
@@ -305,6 +310,15 @@ func (p *filterParser) oneOf(name string, value func(*object, []byte) []byte) (c
 	}, nil
 }
 
+// bound compares texts by the order of their characters, letter case disregarded. What is not there is in no range.
+func bound(below bool, limit string, value func(*object, []byte) []byte) condition {
+	return func(o *object, attrs []byte) bool {
+		var room [96]byte
+		s, ok := lowered(room[:0], value(o, attrs))
+		return ok && (string(s) == limit || string(s) > limit == below)
+	}
+}
+
 func equality(equal bool, literal string, value func(*object, []byte) []byte) (condition, error) {
 	if literal[0] == '\'' {
 		want := unquote(literal)
@@ -341,9 +355,31 @@ func text(raw []byte) (string, bool) {
 	if len(raw) < 2 || raw[0] != '"' {
 		return "", false
 	}
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return string(raw[1 : len(raw)-1]), true
+	}
 	var s string
 	if json.Unmarshal(raw, &s) != nil {
 		return "", false
 	}
 	return s, true
+}
+
+// lowered appends a JSON string, decoded and in lower case, to b; anything else is none. Names are mostly plain ASCII, and
+// then nothing is allocated as long as b has room: a filtered list looks at everybody.
+func lowered(b, raw []byte) ([]byte, bool) {
+	if len(raw) < 2 || raw[0] != '"' {
+		return b, false
+	}
+	for _, c := range raw[1 : len(raw)-1] {
+		switch {
+		case c == '\\' || c >= 0x80:
+			s, ok := text(raw)
+			return []byte(strings.ToLower(s)), ok
+		case 'A' <= c && c <= 'Z':
+			c += 'a' - 'A'
+		}
+		b = append(b, c)
+	}
+	return b, true
 }

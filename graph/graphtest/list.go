@@ -94,8 +94,10 @@ func (q *request) sized(l *listing) error {
 	if l.opt.top > 0 {
 		l.size = l.opt.top
 	}
-	if f := q.t.Faults.PageSize; f > 0 {
-		l.size = min(l.size, f)
+	if f := &q.t.Faults; f.ListPage > 0 {
+		l.size = min(l.size, f.ListPage)
+	} else if f.PageSize > 0 {
+		l.size = min(l.size, f.PageSize)
 	}
 	return nil
 }
