@@ -72,3 +72,15 @@ func text(t dirsync.Type, s string) dirsync.Value {
 	}
 	return dirsync.Value{Type: t, Text: s}
 }
+
+// PlanGroups is Plan for the groups that the target gets. Where groups are not synced it calls nobody and counts nothing.
+func (e *Engine) PlanGroups(ctx context.Context, fn func(dirsync.Person, dirsync.Decision) error) (Preview, error) {
+	if e.Groups == nil || e.Groups.Target == nil {
+		return Preview{Counts: map[dirsync.ChangeKind]int{}}, nil
+	}
+	g, err := e.groupEngine(ctx)
+	if err != nil {
+		return Preview{}, err
+	}
+	return g.Plan(ctx, fn)
+}
