@@ -1,6 +1,9 @@
 package dirsync
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // ChangeKind is what a change does to one account. The kinds are numbered in the order in which a plan applies them:
 // leavers, then movers, then joiners, so that names and addresses are free before somebody else needs them.
@@ -73,6 +76,92 @@ type Change struct {
 	CreateOnly []string
 	// Why says in a phrase what caused the change: "deleted in the tenant".
 	Why string
+	// Asked are the dangers of this change that a person has approved. They count against no limit.
+	Asked Danger
+	// Join says by which field an account that was there already was found to be this person's: "email". Empty: it was
+	// not there, or is theirs already.
+	Join string
+}
+
+// Removed returns the groups that c takes the person out of, sorted as in Before.
+func (c Change) Removed() []string {
+	if c.Kind == Create || c.Kind == Delete || c.Kind == Deactivate {
+		return nil
+	}
+	after, ok := c.After.Get(GroupsField)
+	if !ok {
+		return nil
+	}
+	before, _ := c.Before.Get(GroupsField)
+	return slices.DeleteFunc(before.List(), func(id string) bool { return slices.Contains(after.List(), id) })
+}
+
+// Blanked returns the fields whose value c takes away without another one in its place, in order.
+func (c Change) Blanked() []string {
+	if c.Kind == Create || c.Kind == Delete || c.Kind == Deactivate {
+		return nil
+	}
+	var out []string
+	for _, f := range c.Writes() {
+		if before, _ := c.Before.Get(f.Field); f.Field != GroupsField && f.Value.IsNull() && !before.IsNull() {
+			out = append(out, f.Field)
+		}
+	}
+	return out
+}
+
+// Takes counts what c takes away of one danger: one account, or so many memberships or values.
+func (c Change) Takes(d Danger) int {
+	switch {
+	case d == Deletion && c.Kind == Delete, d == Deactivation && c.Kind == Deactivate:
+		return 1
+	case d == Removal:
+		return len(c.Removed())
+	case d == Blanking:
+		return len(c.Blanked())
+	default:
+		return 0
+	}
+}
+
+// Dangers returns all dangers of c.
+func (c Change) Dangers() Danger {
+	var all Danger
+	for _, d := range Dangers() {
+		if c.Takes(d) > 0 {
+			all |= d
+		}
+	}
+	return all
+}
+
+// Without returns what is left of c when nothing of these dangers is done, and whether anything is.
+func (c Change) Without(held Danger) (Change, bool) {
+	held &= c.Dangers()
+	if held == 0 {
+		return c, true
+	}
+	if held.Has(Deletion) || held.Has(Deactivation) {
+		return c, false
+	}
+	blanked := c.Blanked()
+	var before, after Values
+	for _, f := range c.After {
+		old, _ := c.Before.Get(f.Field)
+		switch {
+		case held.Has(Blanking) && slices.Contains(blanked, f.Field):
+			continue
+		case held.Has(Removal) && f.Field == GroupsField:
+			both := append(old.List(), f.Value.List()...)
+			slices.Sort(both)
+			if f.Value = NewList(slices.Compact(both)); f.Value == old {
+				continue
+			}
+		}
+		before, after = append(before, FieldValue{f.Field, old}), append(after, f)
+	}
+	c.Before, c.After = before, after
+	return c, len(after) > 0 || c.Kind == Reactivate
 }
 
 // Writes returns the values of After that may be written to an account that exists already.
@@ -82,20 +171,11 @@ func (c Change) Writes() Values {
 	}
 	out := make(Values, 0, len(c.After))
 	for _, f := range c.After {
-		if !contains(c.CreateOnly, f.Field) {
+		if !slices.Contains(c.CreateOnly, f.Field) {
 			out = append(out, f)
 		}
 	}
 	return out
-}
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
 }
 
 // Decision is what the planner makes of one owed person. Exactly one of the following holds: Change is set; Rejection
@@ -109,6 +189,10 @@ type Decision struct {
 	Rejection *Rejection
 	// Differs says that the account is meant to stay different from the source, in fields that are written only once.
 	Differs bool
+	// Protected says that the account would have been deactivated or deleted, were its person not protected.
+	Protected bool
+	// Void are the marks of the person that mean nothing any more. They are taken away.
+	Void []Mark
 	// Wait keeps the person owed without a change: a deletion whose grace has not ended.
 	Wait bool
 	Next Owed

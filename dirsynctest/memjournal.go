@@ -151,7 +151,7 @@ func (s *Store) settleDebt(p *person, o dirsync.Outcome) {
 }
 
 // Doubt implements engine.Applying.
-func (s *Store) Doubt(ctx context.Context, id dirsync.RunID, n int, skip []dirsync.ChangeKind, now time.Time) (marked int, err error) {
+func (s *Store) Doubt(ctx context.Context, id dirsync.RunID, n int, skip func(dirsync.Change) bool, now time.Time) (marked int, err error) {
 	err = s.do(ctx, "Doubt", func() error {
 		r, err := s.run(id)
 		if err != nil {
@@ -162,7 +162,7 @@ func (s *Store) Doubt(ctx context.Context, id dirsync.RunID, n int, skip []dirsy
 			if marked >= n {
 				return nil
 			}
-			if comparePlanKeys(k, r.progress) <= 0 || slices.Contains(skip, k.Kind) {
+			if comparePlanKeys(k, r.progress) <= 0 || skip != nil && skip(r.plan[k]) {
 				continue
 			}
 			p, err := s.known("doubt", k.Seq)

@@ -218,7 +218,8 @@ func (p *pair) settle(r *rapid.T) {
 func (p *pair) doubt(r *rapid.T) {
 	run := p.aRun(r)
 	n := rapid.IntRange(-1, 5).Draw(r, "n")
-	skip := rapid.SliceOfN(rapid.SampledFrom(dirsync.ChangeKinds()), 0, 2).Draw(r, "skip")
+	kinds := rapid.SliceOfN(rapid.SampledFrom(dirsync.ChangeKinds()), 0, 2).Draw(r, "skip")
+	skip := func(c dirsync.Change) bool { return slices.Contains(kinds, c.Kind) }
 	m, errM := p.model.Doubt(p.ctx, run.model, n, skip, p.now)
 	s, errS := p.store.Doubt(p.ctx, run.store, n, skip, p.now)
 	p.both(r, "Doubt", errM, errS)

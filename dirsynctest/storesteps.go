@@ -214,7 +214,7 @@ func (t *storeTest) doubts() {
 		t.same("doubt", t.person(i+1).Link.Doubt, want)
 	}
 	t.same("owed", t.person(4).Owed, dirsync.Owed{Mark: 1, Why: dirsync.WhyDoubt, Since: t.now.Add(-time.Hour)})
-	n, err = t.Doubt(t.ctx, run, 100, []dirsync.ChangeKind{dirsync.Update}, t.now)
+	n, err = t.Doubt(t.ctx, run, 100, func(c dirsync.Change) bool { return c.Kind == dirsync.Update }, t.now)
 	t.must(err)
 	t.same("marked without updates", n, 3)
 	t.same("owed again", t.person(2).Owed, dirsync.Owed{Mark: 1, Why: dirsync.WhyDoubt, Since: t.now})
@@ -239,7 +239,7 @@ func (t *storeTest) runs() {
 	want[2].Status, want[2].Phase, want[2].Ended = dirsync.PartialSuccess, dirsync.PhaseEnded, t.now.Add(time.Hour)
 	want[2].Counts = dirsync.Counts{Read: 1, Created: 2, Updated: 3, Deactivated: 4, Reactivated: 5, Deleted: 6, Unchanged: 7, Rejected: 8, Held: 9, Failed: 10}
 	want[2].Requests, want[2].Batch, want[2].Error = dirsync.Requests{Source: 1, Target: 2}, 7, "e"
-	want[2].Holds = []dirsync.Hold{{Kind: dirsync.Delete, Count: 3, Allowed: 2, Reason: "too many"}}
+	want[2].Holds = []dirsync.Hold{{Kind: dirsync.Deletion, Count: 3, Allowed: 2, Reason: "too many"}}
 	want[2].Notes = []string{"note"}
 	t.must(t.SaveRun(t.ctx, want[2]))
 	got, err := t.Runs(t.ctx, 0, 10)

@@ -165,6 +165,9 @@ func (d *decoder) version() *decoder {
 	return d
 }
 
+// more tells whether there is something left to read, which a row may have or not.
+func (d *decoder) more() bool { return !d.bad && d.at < len(d.b) }
+
 // end reports whether the row made sense and was read to its end.
 func (d *decoder) end() error {
 	if d.bad || d.at != len(d.b) {

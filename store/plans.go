@@ -288,7 +288,7 @@ func (x *syncTx) settle(o dirsync.Outcome, mark uint64) error {
 }
 
 // Doubt implements engine.Applying.
-func (y *Sync) Doubt(ctx context.Context, run dirsync.RunID, n int, skip []dirsync.ChangeKind, now time.Time) (marked int, err error) {
+func (y *Sync) Doubt(ctx context.Context, run dirsync.RunID, n int, skip func(dirsync.Change) bool, now time.Time) (marked int, err error) {
 	err = y.update(ctx, "mark changes as in doubt", func(x *syncTx) error {
 		marked = 0
 		p, err := x.plan(run)
@@ -299,16 +299,15 @@ func (y *Sync) Doubt(ctx context.Context, run dirsync.RunID, n int, skip []dirsy
 		if err != nil {
 			return err
 		}
-		mark, skipped := x.newMark(), map[dirsync.ChangeKind]bool{}
-		for _, k := range skip {
-			skipped[k] = true
-		}
-		return p.walk(from, func(k dirsync.PlanKey, _, _ []byte) (bool, error) {
+		mark := x.newMark()
+		return p.walk(from, func(k dirsync.PlanKey, key, row []byte) (bool, error) {
 			if marked >= n {
 				return false, nil
 			}
-			if skipped[k.Kind] {
-				return true, nil
+			if skip != nil {
+				if c, err := p.change(k, key, row); err != nil || skip(c) {
+					return true, err
+				}
 			}
 			marked++
 			return true, x.doubt(k, mark, now)

@@ -27,12 +27,20 @@ func appendLink(b []byte, l dirsync.Link) []byte {
 	b = appendBool(b, l.Active)
 	b = appendTime(b, l.DeactivatedAt)
 	b = appendString(b, l.Account)
-	return appendValues(b, l.Held)
+	b = appendValues(b, l.Held)
+	if l.Joined != "" {
+		b = appendName(b, l.Joined)
+	}
+	return b
 }
 
 func decodeLink(d *decoder) (dirsync.Link, error) {
 	l := dirsync.Link{Doubt: dirsync.ChangeKind(d.byte()), Active: d.bool(), DeactivatedAt: d.time(), Account: d.string()}
 	l.Held = d.values()
+	if d.more() {
+		l.Joined = d.name()
+		d.bad = d.bad || l.Joined == ""
+	}
 	return l, d.end()
 }
 
@@ -67,6 +75,10 @@ func appendChange(b []byte, c dirsync.Change) []byte {
 	for _, name := range c.CreateOnly {
 		b = appendName(b, name)
 	}
+	if c.Asked != 0 || c.Join != "" { // few have these
+		b = append(b, byte(c.Asked))
+		b = appendName(b, c.Join)
+	}
 	return b
 }
 
@@ -78,6 +90,10 @@ func decodeChange(d *decoder, kind dirsync.ChangeKind, seq uint64) (dirsync.Chan
 		for range n {
 			c.CreateOnly = append(c.CreateOnly, d.name())
 		}
+	}
+	if d.more() {
+		c.Asked, c.Join = dirsync.Danger(d.byte()), d.name()
+		d.bad = d.bad || c.Asked == 0 && c.Join == ""
 	}
 	return c, d.end()
 }

@@ -24,29 +24,26 @@ const maxSecondTries = 10_000
 // apply carries out the plan, leavers first, batch by batch, and writes down what came of each batch before the next
 // one begins. One person's failure stops nobody else; only a target that lets nobody in stops the run.
 func (e *Engine) apply(ctx context.Context, r *dirsync.Run, t *tally) error {
-	held := heldKinds(*r)
-	a := &applying{e: e, r: r, t: t}
-	for kind, n := range t.planned {
-		if !slices.Contains(held, kind) {
-			a.total += n
-		}
+	a := &applying{e: e, r: r, t: t, held: held(*r)}
+	for _, kind := range dirsync.ChangeKinds() {
+		a.total += t.planned[kind]
 	}
 	for _, kind := range dirsync.ChangeKinds() {
-		if slices.Contains(held, kind) {
-			r.Counts.Held += t.planned[kind] // these people stay owed, and come again in the next plan
-			continue
-		}
 		var after dirsync.Seq
 		for {
-			changes, err := e.Store.Plan(ctx, r.ID, kind, after, e.batch())
+			planned, err := e.Store.Plan(ctx, r.ID, kind, after, e.batch())
 			if err != nil {
 				return err
 			}
-			if len(changes) == 0 {
+			if len(planned) == 0 {
 				break
 			}
-			after = changes[len(changes)-1].Seq
-			if err := a.batch(ctx, changes, nil); err != nil {
+			after = planned[len(planned)-1].Seq
+			allowed, err := a.allowed(ctx, planned)
+			if err != nil {
+				return err
+			}
+			if err := a.batch(ctx, allowed, nil); err != nil {
 				return err
 			}
 		}
@@ -54,11 +51,62 @@ func (e *Engine) apply(ctx context.Context, r *dirsync.Run, t *tally) error {
 	return a.trySecond(ctx)
 }
 
+// allowed returns what of the planned changes is to be sent. Whoever is held stays owed, and comes again in the next plan.
+func (a *applying) allowed(ctx context.Context, planned []dirsync.Change) ([]dirsync.Change, error) {
+	a.cut = map[dirsync.Seq]bool{}
+	if a.held == 0 && len(a.t.disputed) == 0 {
+		return planned, nil
+	}
+	out := make([]dirsync.Change, 0, len(planned))
+	var refused []dirsync.Outcome
+	for _, c := range planned {
+		if c.Join != "" && a.t.disputed[c.Account] {
+			refused = append(refused, disputed(c, a.e.now()))
+			continue
+		}
+		left, some := sent(c, a.held)
+		if !some || len(left.After) < len(c.After) || len(left.Removed()) < len(c.Removed()) {
+			a.r.Counts.Held++
+			a.cut[c.Seq] = true
+		}
+		if some {
+			out = append(out, left)
+		} else {
+			a.done++
+		}
+	}
+	if len(refused) == 0 {
+		return out, nil
+	}
+	if err := a.e.Store.Settle(ctx, a.r.ID, refused, a.progress); err != nil {
+		return nil, err
+	}
+	for _, o := range refused {
+		a.count(o)
+	}
+	return out, nil
+}
+
+// disputed refuses a change that was planned before it was known that the account it is about may be somebody else's.
+func disputed(c dirsync.Change, now time.Time) dirsync.Outcome {
+	value, _ := c.After.Get(c.Join)
+	return dirsync.Outcome{
+		Change: c, Result: dirsync.Refused,
+		Owed: &dirsync.Owed{Why: dirsync.WhyConflict, Since: now},
+		Rejection: &dirsync.Rejection{ID: c.Person, User: c.User, Name: c.Name,
+			Faults: []dirsync.Fault{disputedFault(c.Join, value, c.Account)}},
+	}
+}
+
 // applying is the apply phase of one run.
 type applying struct {
 	e *Engine
 	r *dirsync.Run
 	t *tally
+	// held is what the guard holds.
+	held dirsync.Danger
+	// cut has, of the batch that is under way, whose change is sent in part only, or not at all.
+	cut map[dirsync.Seq]bool
 	// done and total count changes.
 	done, total int
 	progress    dirsync.PlanKey
@@ -77,6 +125,9 @@ type secondTry struct {
 // batch sends one batch of changes and settles it. second are the changes again if they are tried a second time.
 func (a *applying) batch(ctx context.Context, changes []dirsync.Change, second []secondTry) error {
 	e, first := a.e, second == nil
+	if len(changes) == 0 {
+		return nil
+	}
 	seqs := make([]dirsync.Seq, len(changes))
 	for i, c := range changes {
 		seqs[i] = c.Seq
@@ -97,7 +148,11 @@ func (a *applying) batch(ctx context.Context, changes []dirsync.Change, second [
 			standings[i].Link.Doubt = second[i].doubt
 		}
 		outcomes[i] = e.outcome(changes[i], standings[i], ap, now)
-		if waiting[i] && outcomes[i].Owed == nil {
+		switch {
+		case outcomes[i].Owed != nil:
+		case a.cut[changes[i].Seq]:
+			outcomes[i].Owed = &dirsync.Owed{Why: dirsync.WhyHeld, Since: standings[i].Owed.Since}
+		case waiting[i]:
 			outcomes[i].Owed = &dirsync.Owed{Why: dirsync.WhyGroups, Since: now}
 		}
 		// Where nothing is new, nothing can get out of the way either.
@@ -247,6 +302,7 @@ func (a *applying) count(o dirsync.Outcome) {
 	switch o.Result {
 	case dirsync.Done:
 		a.r.Counts.Add(o.Change.Kind, 1)
+		spend(&a.r.Spent, o.Change)
 	case dirsync.Failed:
 		a.r.Counts.Failed++
 	case dirsync.Refused:
@@ -255,6 +311,15 @@ func (a *applying) count(o dirsync.Outcome) {
 		return
 	}
 	a.done++
+}
+
+// spend counts what a change took away without having been asked.
+func spend(s *dirsync.Spent, c dirsync.Change) {
+	for _, d := range dirsync.Dangers() {
+		if !c.Asked.Has(d) {
+			s.Add(d, c.Takes(d))
+		}
+	}
 }
 
 // trySecond tries the conflicts once more, now that everybody else has had their turn: what stood in somebody's way

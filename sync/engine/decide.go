@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -16,13 +17,10 @@ func (e *Engine) plan(ctx context.Context, r *dirsync.Run, t *tally) error {
 	if err := e.oweIfConfigChanged(ctx, r); err != nil {
 		return err
 	}
-	t.planned = map[dirsync.ChangeKind]int{}
-	now, done := e.now(), 0
-	c, err := e.circle(ctx)
+	pl, err := e.begin(ctx, t)
 	if err != nil {
 		return err
 	}
-	t.circle = c
 	totals, err := e.Store.Totals(ctx)
 	if err != nil {
 		return err
@@ -30,31 +28,42 @@ func (e *Engine) plan(ctx context.Context, r *dirsync.Run, t *tally) error {
 	// Reading and mapping the next people overlaps writing down the last ones. Nobody is met twice: decisions only
 	// touch people whom the walk has passed.
 	walk := func(yield func([]dirsync.Decision) error) error {
-		return e.eachOwed(ctx, t.due(now), func(people []dirsync.Person) error {
-			decisions, err := e.decideAll(ctx, people, c, now)
+		return e.eachOwed(ctx, t.due(pl.now), func(people []dirsync.Person) error {
+			decisions, err := pl.decide(ctx, people)
 			if err != nil {
 				return err
-			}
-			for i, d := range decisions {
-				if d.Change == nil {
-					continue
-				}
-				t.planned[d.Change.Kind]++
-				if people[i].Owed.Why != dirsync.WhyConflict {
-					t.news++
-				}
-				if people[i].Gone == dirsync.Present {
-					t.present++
-				}
 			}
 			return yield(decisions)
 		})
 	}
-	return overlap(walk, func(decisions []dirsync.Decision) error {
+	done := 0
+	err = overlap(walk, func(decisions []dirsync.Decision) error {
 		done += len(decisions)
 		e.progress(dirsync.PhasePlan, done, totals.Owed)
-		return e.Store.Decide(ctx, r.ID, decisions)
+		if err := e.Store.Decide(ctx, r.ID, decisions); err != nil {
+			return err
+		}
+		return e.unmark(ctx, decisions)
 	})
+	if pl.join != nil {
+		t.disputed = pl.join.disputed
+	}
+	if t.protected > 0 {
+		r.Notes = append(r.Notes, fmt.Sprintf("people who are protected and would have lost their account: %d", t.protected))
+	}
+	return err
+}
+
+// unmark takes away the marks that mean nothing any more.
+func (e *Engine) unmark(ctx context.Context, decisions []dirsync.Decision) error {
+	var void []dirsync.Mark
+	for _, d := range decisions {
+		void = append(void, d.Void...)
+	}
+	if len(void) == 0 {
+		return nil
+	}
+	return e.Store.Unmark(ctx, void)
 }
 
 // oweIfConfigChanged owes everybody a look when the mapping, the scope or the policy is not what it was when they were
@@ -78,7 +87,7 @@ func (e *Engine) oweIfConfigChanged(ctx context.Context, r *dirsync.Run) error {
 }
 
 func (e *Engine) fingerprint() string {
-	policy := "/" + e.Policy.WhenDeleted.String() + "/" + e.Policy.Grace.String()
+	policy := "/" + e.Policy.WhenDeleted.String() + "/" + e.Policy.WhenOutOfScope.String() + "/" + e.Policy.Grace.String() + "/" + e.ProtectedBy
 	if e.group != nil {
 		return "groups" + policy + e.groupsFingerprint
 	}
@@ -114,17 +123,15 @@ func (e *Engine) eachOwed(ctx context.Context, due time.Time, fn func([]dirsync.
 	}
 }
 
-// decideAll decides about people, on two cores when there are enough of them to make it worth while.
-func (e *Engine) decideAll(ctx context.Context, people []dirsync.Person, c *circle, now time.Time) ([]dirsync.Decision, error) {
-	wanted, err := e.wantedAll(ctx, people, c)
-	if err != nil {
-		return nil, err
+// plan counts a planned change.
+func (t *tally) plan(c dirsync.Change) {
+	t.planned[c.Kind]++
+	for _, d := range dirsync.Dangers() {
+		switch n := c.Takes(d); {
+		case n > 0 && !c.Asked.Has(d):
+			t.takes.Add(d, n)
+		}
 	}
-	decisions := make([]dirsync.Decision, len(people))
-	for i, p := range people {
-		decisions[i] = plan.Decide(p, wanted[i], e.Policy, now)
-	}
-	return decisions, nil
 }
 
 // twice calls fn for both parts of what lies between 0 and end, at the same time, and returns the first part's error or
@@ -154,6 +161,7 @@ func (e *Engine) wanted(p dirsync.Person, createOnly []string) plan.Wanted {
 		return e.wantedGroup(p)
 	}
 	w := plan.Wanted{User: userName(p), Name: p.Shadow.Text("displayName"), CreateOnly: createOnly}
+	w.Protected = e.Protected != nil && e.Protected(p)
 	if p.Gone != dirsync.Present {
 		return w
 	}
@@ -181,20 +189,21 @@ type Preview struct {
 	// Differing counts, of the people whom this plan looks at, those whose accounts differ from the source in fields
 	// whose updates are off. Totals has all that are known.
 	Differing int
-	// Rejected counts the people with a fault; Waiting those whose deletion waits for the end of its grace period.
-	Rejected, Waiting int
+	// Rejected counts the people with a fault; Waiting those whose deletion waits for the end of its grace period;
+	// Protected those who would have lost their account were they not protected.
+	Rejected, Waiting, Protected int
 }
 
 // Plan decides about everybody whom a run would decide about now, and calls fn for each decision that is not to leave
 // well alone, in the order in which people were first met. It writes nothing: what the store holds is what it held.
 func (e *Engine) Plan(ctx context.Context, fn func(dirsync.Person, dirsync.Decision) error) (Preview, error) {
-	pv := Preview{Counts: map[dirsync.ChangeKind]int{}}
-	now := e.now()
+	var t tally
+	var pv Preview
 	state, err := e.Store.ReadState(ctx)
 	if err != nil {
 		return pv, err
 	}
-	c, err := e.circle(ctx)
+	pl, err := e.begin(ctx, &t)
 	if err != nil {
 		return pv, err
 	}
@@ -202,8 +211,8 @@ func (e *Engine) Plan(ctx context.Context, fn func(dirsync.Person, dirsync.Decis
 	if state.Fingerprint != "" && state.Fingerprint != e.fingerprint() {
 		each = e.eachPerson // a run would owe everybody
 	}
-	err = each(ctx, now, func(people []dirsync.Person) error {
-		decisions, err := e.decideAll(ctx, people, c, now)
+	err = each(ctx, pl.now, func(people []dirsync.Person) error {
+		decisions, err := pl.decide(ctx, people)
 		if err != nil {
 			return err
 		}
@@ -214,7 +223,6 @@ func (e *Engine) Plan(ctx context.Context, fn func(dirsync.Person, dirsync.Decis
 			}
 			switch {
 			case d.Change != nil:
-				pv.Counts[d.Change.Kind]++
 			case d.Rejection != nil:
 				pv.Rejected++
 			case d.Wait:
@@ -231,10 +239,15 @@ func (e *Engine) Plan(ctx context.Context, fn func(dirsync.Person, dirsync.Decis
 	if err != nil {
 		return pv, err
 	}
+	pv.Counts, pv.Protected = t.planned, t.protected
 	if pv.Totals, err = e.Store.Totals(ctx); err != nil {
 		return pv, err
 	}
-	pv.Holds = plan.Guard(pv.Counts, pv.Totals.Active+pv.Totals.Inactive, e.Limits)
+	spent, err := e.spent(ctx, 0)
+	if err != nil {
+		return pv, err
+	}
+	pv.Holds = holds(&t, spent, pv.Totals, e.Limits)
 	return pv, nil
 }
 

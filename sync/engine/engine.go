@@ -27,6 +27,13 @@ type Engine struct {
 	// Groups are what this sync does about groups; nil: nothing.
 	Groups *Groups
 	Policy plan.Policy
+	// Protected tells who is never deactivated or deleted, and ProtectedBy identifies what it goes by: when that is
+	// something else, everybody is planned again. Nil: nobody is protected.
+	Protected   func(dirsync.Person) bool
+	ProtectedBy string
+	// Join are the fields by which accounts that are in the target already are found to be somebody's, the surest first.
+	// Empty: people are joined by their object id only.
+	Join   []string
 	Limits plan.Limits
 	// Retry are the delays after the first, second, … failure of a person's change; the last one repeats. Empty means
 	// DefaultRetry.
@@ -125,11 +132,9 @@ func (e *Engine) pass(ctx context.Context, r *dirsync.Run, t *tally, opts Option
 	if err := e.plan(ctx, r, t); err != nil {
 		return fmt.Errorf("plan: %w", err)
 	}
-	totals, err := e.Store.Totals(ctx)
-	if err != nil {
-		return fmt.Errorf("count the accounts: %w", err)
+	if err := e.guard(ctx, r, t); err != nil {
+		return fmt.Errorf("guard: %w", err)
 	}
-	r.Holds = plan.Guard(t.planned, totals.Active+totals.Inactive, e.Limits)
 	r.Phase = dirsync.PhaseApply
 	if err := e.Store.SaveRun(ctx, *r); err != nil {
 		return fmt.Errorf("save the plan: %w", err)
@@ -153,9 +158,44 @@ func (e *Engine) recover(ctx context.Context) error {
 	}
 	e.Log.Warn().Str("sync", e.Sync).Uint64("run", uint64(r.ID)).Str("phase", string(r.Phase)).Int("in_doubt", doubted).
 		Msg("the last run was cut off; what it may have changed is made certain now")
+	if err := e.recount(ctx, &r); err != nil {
+		return err
+	}
 	r.Error = fmt.Sprintf("the run was cut off in its %s phase", r.Phase)
 	r.Status, r.Phase, r.Ended = dirsync.Failure, dirsync.PhaseEnded, e.now()
 	return e.Store.SaveRun(ctx, r)
+}
+
+// recount counts what a run that its process did not live to close has done. What is in doubt counts as taken away.
+func (e *Engine) recount(ctx context.Context, r *dirsync.Run) error {
+	if r.Phase != dirsync.PhaseApply {
+		return nil
+	}
+	r.Spent = dirsync.Spent{}
+	left := r.Batch
+	for after := (dirsync.PlanKey{}); ; {
+		outcomes, err := e.Store.Outcomes(ctx, r.ID, after, e.batch())
+		if err != nil {
+			return err
+		}
+		if len(outcomes) == 0 {
+			return nil
+		}
+		for _, o := range outcomes {
+			after = dirsync.PlanKey{Kind: o.Change.Kind, Seq: o.Change.Seq}
+			c, some := sent(o.Change, held(*r))
+			switch {
+			case o.Result == dirsync.Done:
+				r.Counts.Add(c.Kind, 1)
+				spend(&r.Spent, c)
+			case o.Result == dirsync.Failed:
+				r.Counts.Failed++
+			case o.Result == 0 && some && left > 0:
+				left--
+				spend(&r.Spent, c)
+			}
+		}
+	}
 }
 
 // doubt marks the changes of r that may have reached the target without their outcome having been written down.
@@ -163,7 +203,10 @@ func (e *Engine) doubt(ctx context.Context, r dirsync.Run) (int, error) {
 	if r.Phase != dirsync.PhaseApply {
 		return 0, nil
 	}
-	return e.Store.Doubt(ctx, r.ID, r.Batch, heldKinds(r), e.now())
+	return e.Store.Doubt(ctx, r.ID, r.Batch, func(c dirsync.Change) bool {
+		_, some := sent(c, held(r))
+		return !some
+	}, e.now())
 }
 
 // end writes the run's result into the journal. When that fails the run stays open there, and the next one closes it.
@@ -200,10 +243,16 @@ func (e *Engine) end(ctx context.Context, r dirsync.Run, t *tally, runErr error)
 type tally struct {
 	retryNow bool
 	planned  map[dirsync.ChangeKind]int
+	// takes is what the plan takes away without having been asked, and stuck what waits for a decision already.
+	takes, stuck dirsync.Spent
 	// present counts the planned changes of people who are at the source.
 	present int
 	// news counts the planned changes that are not just another try of what conflicted before.
 	news int
+	// protected counts those who would have lost their account, were they not protected.
+	protected int
+	// disputed has the accounts that were there before and that several people could be joined to.
+	disputed map[string]bool
 	// circle is who belongs where.
 	circle *circle
 	// refused counts people whom the target itself rejected in this run.
@@ -251,12 +300,4 @@ func (e *Engine) requests() dirsync.Requests {
 		r.Target = c.Requests()
 	}
 	return r
-}
-
-func heldKinds(r dirsync.Run) []dirsync.ChangeKind {
-	var kinds []dirsync.ChangeKind
-	for _, h := range r.Holds {
-		kinds = append(kinds, h.Kind)
-	}
-	return kinds
 }

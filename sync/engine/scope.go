@@ -162,8 +162,8 @@ func groupsValue(ids []dirsync.ID) dirsync.Value {
 	return dirsync.Value{Type: dirsync.TextList, Text: string(text)}
 }
 
-// wantedAll says what becomes of each of people.
-func (e *Engine) wantedAll(ctx context.Context, people []dirsync.Person, c *circle) ([]plan.Wanted, error) {
+// wantedAll says what becomes of each of people, and of which groups they are a direct member.
+func (e *Engine) wantedAll(ctx context.Context, people []dirsync.Person, c *circle) ([]plan.Wanted, [][]dirsync.ID, error) {
 	out := make([]plan.Wanted, len(people))
 	half := len(people) / 2
 	if half < 50 {
@@ -178,7 +178,7 @@ func (e *Engine) wantedAll(ctx context.Context, people []dirsync.Person, c *circ
 		return nil
 	})
 	if err != nil || c == nil {
-		return out, err
+		return out, make([][]dirsync.ID, len(people)), err
 	}
 	ids := make([]dirsync.ID, len(people))
 	for i, p := range people {
@@ -186,14 +186,14 @@ func (e *Engine) wantedAll(ctx context.Context, people []dirsync.Person, c *circ
 	}
 	direct, err := e.Groups.Members.GroupsOf(ctx, ids)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for i := range out {
 		if people[i].Gone == dirsync.Present {
 			c.apply(&out[i], direct[i])
 		}
 	}
-	return out, nil
+	return out, direct, nil
 }
 
 // waiting tells for each of changes whether its person is in a group that the target does not hold yet.

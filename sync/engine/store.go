@@ -23,6 +23,7 @@ type Store interface {
 	Planning
 	Applying
 	Journal
+	Safety
 }
 
 // Reading keeps the shadow of the source.
@@ -93,10 +94,11 @@ type Applying interface {
 	// the result in the run's history. A change may be settled twice; the later result stands. progress is the last key of the plan that is now behind us.
 	Settle(ctx context.Context, run dirsync.RunID, outcomes []dirsync.Outcome, progress dirsync.PlanKey) error
 
-	// Doubt goes through the first n changes after the progress of run, leaving out the kinds in skip: it puts each
-	// person's Link in doubt (Link.WithDoubt the change's kind) and makes them owed (WhyDoubt). It returns how many they
-	// were. It is what a crash in the middle of applying leaves to be done.
-	Doubt(ctx context.Context, run dirsync.RunID, n int, skip []dirsync.ChangeKind, now time.Time) (int, error)
+	// Doubt goes through the first n changes after the progress of run, leaving out those of which skip, which may be
+	// nil, says that they were never to be sent: it puts each person's Link in doubt (Link.WithDoubt the change's kind)
+	// and makes them owed (WhyDoubt). It returns how many they were. It is what a crash in the middle of applying leaves
+	// to be done. skip calls nothing of the store.
+	Doubt(ctx context.Context, run dirsync.RunID, n int, skip func(dirsync.Change) bool, now time.Time) (int, error)
 }
 
 // Journal keeps the runs.
@@ -134,4 +136,38 @@ type Memberships interface {
 	// Nested lists the memberships of groups in groups, in the order in which they were first met. The returned key is
 	// that of the last row, here as in MembersOf.
 	Nested(ctx context.Context, after dirsync.Seq, limit int) ([]dirsync.Membership, dirsync.Seq, error)
+}
+
+// Safety keeps what people decide, and what they decide about.
+type Safety interface {
+	// NewHold numbers h, keeps it and returns its number. SaveHold replaces one. The plan of a hold's run is kept as long
+	// as the hold is open, however many runs come after it.
+	NewHold(ctx context.Context, h dirsync.Hold) (dirsync.HoldID, error)
+	SaveHold(ctx context.Context, h dirsync.Hold) error
+	// Holds lists the holds of this sync with numbers below before (zero: all), newest first.
+	Holds(ctx context.Context, before dirsync.HoldID, limit int) ([]dirsync.Hold, error)
+
+	// Mark keeps marks, each in place of the person's mark for the same danger, in one transaction. Unmark takes the
+	// same away; one that is not there is no error.
+	Mark(ctx context.Context, marks []dirsync.Mark) error
+	Unmark(ctx context.Context, marks []dirsync.Mark) error
+	// Marks lists the marks of these people, in their order, by danger. It is nil when nobody at all has one.
+	Marks(ctx context.Context, people []dirsync.Seq) ([][]dirsync.Mark, error)
+	// Marked lists all marks, by person and danger.
+	Marked(ctx context.Context, after dirsync.Seq, limit int) ([]dirsync.Mark, error)
+
+	// Planned returns, for each of keys, the change that the plan of run has there; the zero Change where it has none.
+	Planned(ctx context.Context, run dirsync.RunID, keys []dirsync.PlanKey) ([]dirsync.Change, error)
+
+	// Correct replaces what is known of accounts, and makes their people owed (WhyDrift), in one transaction.
+	Correct(ctx context.Context, links map[dirsync.Seq]dirsync.Link, now time.Time) error
+
+	// ChangesOf lists the latest changes of one person, newest first: the run, and the outcome as Outcomes returns it.
+	ChangesOf(ctx context.Context, person dirsync.Seq, limit int) ([]PersonChange, error)
+}
+
+// PersonChange is one change of a person, and the run that made it.
+type PersonChange struct {
+	Run     dirsync.RunID
+	Outcome dirsync.Outcome
 }

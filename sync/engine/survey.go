@@ -89,21 +89,25 @@ func (e *Engine) Survey(ctx context.Context, fn func(dirsync.Rejection) error) (
 
 // Decide is what a run would decide about p now, and what it would base that on.
 func (e *Engine) Decide(ctx context.Context, p dirsync.Person) (plan.Wanted, dirsync.Decision, error) {
-	c, err := e.circle(ctx)
+	pl, err := e.begin(ctx, &tally{})
 	if err != nil {
 		return plan.Wanted{}, dirsync.Decision{}, err
 	}
-	w, err := e.wantedAll(ctx, []dirsync.Person{p}, c)
+	w, _, err := e.wantedAll(ctx, []dirsync.Person{p}, pl.circle)
 	if err != nil {
 		return plan.Wanted{}, dirsync.Decision{}, err
 	}
-	return w[0], plan.Decide(p, w[0], e.Policy, e.now()), nil
+	d, err := pl.decide(ctx, []dirsync.Person{p})
+	if err != nil {
+		return plan.Wanted{}, dirsync.Decision{}, err
+	}
+	return w[0], d[0], nil
 }
 
 // each calls fn for everybody who was ever read, with what becomes of them.
 func (e *Engine) each(ctx context.Context, c *circle, fn func(dirsync.Person, plan.Wanted) error) error {
 	return e.eachPerson(ctx, e.now(), func(people []dirsync.Person) error {
-		wanted, err := e.wantedAll(ctx, people, c)
+		wanted, _, err := e.wantedAll(ctx, people, c)
 		if err != nil {
 			return err
 		}
@@ -155,7 +159,7 @@ func (e *Engine) willBeThere(ctx context.Context, p dirsync.Person, c *circle) (
 	if p.Link.Account != "" || p.Gone != dirsync.Present {
 		return p.Link.Account != "", nil
 	}
-	w, err := e.wantedAll(ctx, []dirsync.Person{p}, c)
+	w, _, err := e.wantedAll(ctx, []dirsync.Person{p}, c)
 	return err == nil && w[0].InScope && !w[0].Blocked && len(w[0].Faults) == 0, err
 }
 

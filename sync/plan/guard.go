@@ -10,20 +10,18 @@ import (
 // Unbounded as a Count or Share means no such bound.
 const Unbounded = -1
 
-// Limit bounds how many destructive changes of one kind a run may make without being asked. The zero Limit lets none
-// through.
+// Limit bounds how much of one danger may go through without being asked. The zero Limit lets nothing through.
 type Limit struct {
-	// Count is the most changes whatever the size of the population.
+	// Count is the most whatever the size of the population.
 	Count int
-	// Share is the most changes as a fraction of all accounts, 0.05 for five per cent.
+	// Share is the most as a fraction of all accounts, 0.05 for five per cent.
 	Share float64
-	// Floor is how many changes always go through, so that a share does not stop a small company from letting one
-	// person go.
+	// Floor is how much always goes through, so that a share does not stop a small company from letting one person go.
 	Floor int
 }
 
-// Allowed is the largest number of changes that goes through: the smaller of Count and Share, but never below Floor.
-// Without any bound no number is too large.
+// Allowed is the largest number that goes through: the smaller of Count and Share, but never below Floor. Without any
+// bound no number is too large.
 func (l Limit) Allowed(population int) int {
 	allowed := math.MaxInt
 	if l.Count >= 0 {
@@ -36,44 +34,90 @@ func (l Limit) Allowed(population int) int {
 	return max(allowed, l.Floor)
 }
 
+// Budget bounds one danger in a run, in any 24 hours, and in any 7 days, so that a trickle is seen as well as a flood.
+type Budget struct{ Run, Day, Week Limit }
+
+// Every returns the budget that has the same limit for a run, a day and a week.
+func Every(l Limit) Budget { return Budget{Run: l, Day: l, Week: l} }
+
 // Limits are the limits of one sync.
 type Limits struct {
-	Deletes, Deactivations Limit
+	// Deletes and Deactivations count accounts, Removals memberships, and Blankings values.
+	Deletes, Deactivations, Removals, Blankings Budget
 	// Groups is for the deletions and the deactivations of groups.
-	Groups Limit
+	Groups Budget
+}
+
+// Of returns the budget for one danger.
+func (l Limits) Of(d dirsync.Danger) Budget {
+	switch d {
+	case dirsync.Deletion:
+		return l.Deletes
+	case dirsync.Deactivation:
+		return l.Deactivations
+	case dirsync.Removal:
+		return l.Removals
+	default:
+		return l.Blankings
+	}
 }
 
 // DefaultLimits let a business shed a handful of people a week, and stop at a twentieth of everybody or at 500, which
 // is where Microsoft's own Entra Connect stops.
 func DefaultLimits() Limits {
-	l := Limit{Count: 500, Share: 0.05, Floor: 5}
-	return Limits{Deletes: l, Deactivations: l, Groups: Limit{Count: 10, Share: 0.05, Floor: 1}}
+	l := Every(Limit{Count: 500, Share: 0.05, Floor: 5})
+	return Limits{Deletes: l, Deactivations: l, Removals: l, Blankings: l, Groups: Every(Limit{Count: 10, Share: 0.05, Floor: 1})}
 }
 
-// Guard returns the kinds of change of which a plan has too many. All changes of such a kind are held, not only those
-// above the limit: which of them would be the wrong ones nobody can tell. population is the number of accounts that
-// are linked to people.
-func Guard(counts map[dirsync.ChangeKind]int, population int, limits Limits) []dirsync.Hold {
+// Spent is what was taken away lately without a person having been asked.
+type Spent struct{ Day, Week dirsync.Spent }
+
+// Guard returns what a plan takes away too much of: planned is what it would take without having been asked, spent what
+// earlier runs took. Everything of such a danger is to be held, not only what is above the limit: which of it would be
+// wrong nobody can tell. population is the number of accounts that are linked to people.
+func Guard(planned dirsync.Spent, spent Spent, population int, limits Limits) []dirsync.Hold {
 	var holds []dirsync.Hold
-	for _, g := range []struct {
-		kind  dirsync.ChangeKind
-		words string
-		limit Limit
-	}{
-		{dirsync.Delete, "deletions", limits.Deletes},
-		{dirsync.Deactivate, "deactivations", limits.Deactivations},
-	} {
-		n, allowed := counts[g.kind], g.limit.Allowed(population)
-		if n <= allowed {
+	for _, d := range dirsync.Dangers() {
+		n, budget := planned.Of(d), limits.Of(d)
+		if n == 0 {
 			continue
 		}
-		holds = append(holds, dirsync.Hold{
-			Kind: g.kind, Count: n, Allowed: allowed,
-			Reason: fmt.Sprintf("%d %s of %d accounts are more than the %d that may go through unasked (%s)",
-				n, g.words, population, allowed, g.limit),
-		})
+		for _, w := range []struct {
+			limit  Limit
+			before int
+			when   string
+		}{
+			{budget.Run, 0, ""}, {budget.Day, spent.Day.Of(d), "in 24 hours"}, {budget.Week, spent.Week.Of(d), "in 7 days"},
+		} {
+			allowed := w.limit.Allowed(population)
+			if n+w.before <= allowed {
+				continue
+			}
+			h := dirsync.Hold{Kind: d, Count: n, Allowed: max(0, allowed-w.before)}
+			h.Reason = fmt.Sprintf("%s with %d accounts are more than the %d that may go through unasked", counted(n, d), population, allowed)
+			if w.before > 0 {
+				h.Reason = fmt.Sprintf("%s, after %d before, with %d accounts are more than the %d that may go through unasked %s",
+					counted(n, d), w.before, population, allowed, w.when)
+			}
+			h.Reason += " (" + w.limit.String() + ")"
+			holds = append(holds, h)
+			break
+		}
 	}
 	return holds
+}
+
+// counted says how much of a danger, in words: "60 deactivations".
+func counted(n int, d dirsync.Danger) string {
+	words := map[dirsync.Danger][2]string{
+		dirsync.Deletion: {"deletion", "deletions"}, dirsync.Deactivation: {"deactivation", "deactivations"},
+		dirsync.Removal:  {"removal from a group", "removals from groups"},
+		dirsync.Blanking: {"value that would be blanked", "values that would be blanked"},
+	}[d]
+	if n == 1 {
+		return "1 " + words[0]
+	}
+	return fmt.Sprintf("%d %s", n, words[1])
 }
 
 // String says the limit as the configuration does.

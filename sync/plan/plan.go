@@ -18,21 +18,26 @@ type Action uint8
 const (
 	Deactivate Action = iota
 	Delete
+	Keep // leave the account as it is
 )
 
 func (a Action) String() string {
-	if a == Delete {
+	switch a {
+	case Delete:
 		return "delete"
+	case Keep:
+		return "keep"
+	default:
+		return "deactivate"
 	}
-	return "deactivate"
 }
 
 // Policy says how to treat people who leave.
 type Policy struct {
-	// WhenDeleted is for people who were deleted at the source or left the scope.
-	WhenDeleted Action
+	// WhenDeleted is for people who were deleted at the source, and WhenOutOfScope for those who left the scope.
+	WhenDeleted, WhenOutOfScope Action
 	// Grace is how long an account stays deactivated before it is deleted; zero deletes at once. It has no meaning
-	// when WhenDeleted is Deactivate.
+	// for an Action other than Delete.
 	Grace time.Duration
 }
 
@@ -45,6 +50,8 @@ type Wanted struct {
 	InScope bool
 	// Outside says why somebody is not in scope, as in "is in none of the chosen groups"; empty: the expression says so.
 	Outside string
+	// Protected says that the person's account is never deactivated or deleted.
+	Protected bool
 	// Blocked says that the source does not let the person sign in.
 	Blocked bool
 	// Values are all mapped fields. They mean nothing when there are Faults.
@@ -77,7 +84,7 @@ type Wanted struct {
 //	                           | active, differs          | update the differing fields
 //	                           | inactive by us           | reactivate, with the differing fields
 //
-// An account in doubt, because the outcome of an earlier change is unknown, is never equal to anything: the change is
+// Somebody who is protected is never deactivated or deleted. An account in doubt, because the outcome of an earlier change is unknown, is never equal to anything: the change is
 // made again in full. That is harmless, because targets make themselves hold what a change says whatever they held.
 func Decide(p dirsync.Person, w Wanted, policy Policy, now time.Time) dirsync.Decision {
 	d := dirsync.Decision{Seq: p.Seq, Mark: p.Owed.Mark}
@@ -86,11 +93,15 @@ func Decide(p dirsync.Person, w Wanted, policy Policy, now time.Time) dirsync.De
 	}
 	switch {
 	case p.Gone != dirsync.Present:
-		return leave(d, p, w, policy, now, "was deleted in the tenant")
+		return leave(d, p, w, policy.WhenDeleted, policy, now, "was deleted in the tenant")
 	case !w.InScope:
-		return leave(d, p, w, policy, now, cmp.Or(w.Outside, "left the scope"))
+		return leave(d, p, w, policy.WhenOutOfScope, policy, now, cmp.Or(w.Outside, "left the scope"))
 	case w.Blocked:
-		if mayBeActive(p.Link) {
+		switch {
+		case !mayBeActive(p.Link):
+		case w.Protected:
+			d.Protected = true
+		default:
 			d.Change = change(dirsync.Deactivate, p, w, "may not sign in any more")
 		}
 	case len(w.Faults) > 0:
@@ -104,12 +115,16 @@ func Decide(p dirsync.Person, w Wanted, policy Policy, now time.Time) dirsync.De
 }
 
 // leave decides for somebody who should have no active account any more.
-func leave(d dirsync.Decision, p dirsync.Person, w Wanted, policy Policy, now time.Time, why string) dirsync.Decision {
+func leave(d dirsync.Decision, p dirsync.Person, w Wanted, action Action, policy Policy, now time.Time, why string) dirsync.Decision {
 	link := p.Link
-	if link.IsZero() {
+	if link.IsZero() || action == Keep {
 		return d
 	}
-	if policy.WhenDeleted == Deactivate {
+	if w.Protected {
+		d.Protected = mayBeActive(link) || action == Delete
+		return d
+	}
+	if action == Deactivate {
 		if mayBeActive(link) {
 			d.Change = change(dirsync.Deactivate, p, w, why)
 		}
@@ -234,7 +249,10 @@ func Settle(link dirsync.Link, c dirsync.Change, account dirsync.Account, now ti
 	if c.Kind == dirsync.Delete || account.ID == "" {
 		return dirsync.Link{}
 	}
-	next := dirsync.Link{Account: account.ID, Active: true, Held: link.Held}
+	next := dirsync.Link{Account: account.ID, Active: true, Held: link.Held, Joined: link.Joined}
+	if c.Join != "" {
+		next.Joined = c.Join
+	}
 	if c.Kind == dirsync.Deactivate {
 		next.Active, next.DeactivatedAt = false, link.DeactivatedAt
 		if link.Active || link.DeactivatedAt.IsZero() {

@@ -300,7 +300,7 @@ func TestGuard(t *testing.T) {
 
 func TestGuardSaysWhy(t *testing.T) {
 	got := plan.Guard(map[dirsync.ChangeKind]int{dirsync.Deactivate: 60}, 1000, plan.DefaultLimits())
-	want := []dirsync.Hold{{Kind: dirsync.Deactivate, Count: 60, Allowed: 50,
+	want := []dirsync.Hold{{Kind: dirsync.Deactivation, Count: 60, Allowed: 50,
 		Reason: "60 deactivations of 1000 accounts are more than the 50 that may go through unasked (count 500, share 5%, floor 5)"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("holds (-want +got):\n%s", diff)

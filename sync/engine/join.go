@@ -1,0 +1,107 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"dirsync"
+)
+
+// joining finds, for people who would get an account, one that was in the target before and belongs to nobody. It never
+// guesses: where more than one account, or more than one person, could be meant, nobody is joined and the person is
+// rejected with the reason.
+type joining struct {
+	finder dirsync.Finder
+	// fields are those by which accounts are found, the surest first.
+	fields []string
+	// claimed has the accounts that were found for somebody in this planning. They are few once the first run is over;
+	// during that run they are what memory is spent on, some sixty bytes each.
+	claimed map[string]dirsync.Seq
+	// disputed has the accounts that were found for more than one person.
+	disputed map[string]bool
+}
+
+// find looks for the accounts of those of people who would get one.
+func (j *joining) find(ctx context.Context, people []dirsync.Person, decisions []dirsync.Decision) error {
+	var open []int
+	for i, d := range decisions {
+		// Somebody whose creation is in doubt may have an account already, which the target finds by the person's id.
+		if d.Change != nil && d.Change.Kind == dirsync.Create && people[i].Link.IsZero() {
+			open = append(open, i)
+		}
+	}
+	for _, field := range j.fields {
+		var who []int
+		var values []dirsync.Value
+		for _, i := range open {
+			if v, ok := decisions[i].Change.After.Get(field); ok && !v.IsNull() {
+				who, values = append(who, i), append(values, v)
+			}
+		}
+		if len(who) == 0 {
+			continue
+		}
+		found, err := j.finder.Find(ctx, field, values)
+		if err != nil {
+			return fmt.Errorf("look for accounts that are there already: %w", err)
+		}
+		for n, i := range who {
+			if j.settle(&decisions[i], field, values[n], found[n]) {
+				open = slices.DeleteFunc(open, func(k int) bool { return k == i })
+			}
+		}
+	}
+	return nil
+}
+
+// settle decides with the accounts that hold a person's value, and tells whether there is nothing left to look for.
+func (j *joining) settle(d *dirsync.Decision, field string, value dirsync.Value, accounts []dirsync.Account) bool {
+	var free []dirsync.Account
+	for _, a := range accounts {
+		if a.Source == "" {
+			free = append(free, a)
+		}
+	}
+	c := d.Change
+	switch {
+	case len(free) == 0:
+		return false // nobody has it, or somebody whose it is: that the target itself decides
+	case len(accounts) > 1:
+		var ids []string
+		for _, a := range accounts {
+			ids = append(ids, a.ID)
+		}
+		j.refuse(d, dirsync.Fault{Field: field, Value: value.Text,
+			Reason: fmt.Sprintf("is held by several accounts (%s) that were there before; which is theirs has to be decided by a person", strings.Join(ids, ", "))})
+		return true
+	}
+	account := free[0]
+	if _, twice := j.claimed[account.ID]; twice {
+		if j.disputed == nil {
+			j.disputed = map[string]bool{}
+		}
+		j.disputed[account.ID] = true
+		j.refuse(d, disputedFault(field, value, account.ID))
+		return true
+	}
+	j.claimed[account.ID] = c.Seq
+	c.Account, c.Join = account.ID, field
+	for _, f := range c.After {
+		old, _ := account.Values.Get(f.Field)
+		c.Before = c.Before.Set(f.Field, old)
+	}
+	c.Why = "is new here, and an account with the same " + field + " was there before"
+	return true
+}
+
+func (j *joining) refuse(d *dirsync.Decision, f dirsync.Fault) {
+	d.Rejection = &dirsync.Rejection{ID: d.Change.Person, User: d.Change.User, Name: d.Change.Name, Faults: []dirsync.Fault{f}}
+	d.Change = nil
+}
+
+func disputedFault(field string, value dirsync.Value, account string) dirsync.Fault {
+	return dirsync.Fault{Field: field, Value: value.Text,
+		Reason: fmt.Sprintf("is that of the account %s, which was there before, and several people have it; whose it is has to be decided by a person", account)}
+}

@@ -1,0 +1,240 @@
+package schedule
+
+import (
+	"slices"
+	"time"
+)
+
+// Clock decides when one sync runs. Its methods are pure: each takes the State that was stored, what has happened and
+// when, and returns the State to store and what to do now. The package comment says what may be relied on.
+//
+// Times may have any zone and may go backwards; what is kept is in UTC. At every return, storing the State or failing to
+// leaves a state from which the next call goes on; only what happened in between may then be forgotten.
+type Clock struct {
+	// Name tells syncs apart, for their jitter.
+	Name     string
+	Schedule Schedule
+	Policy   Policy
+}
+
+// State is what a Clock remembers, to be stored as JSON. The zero State is that of a sync that was never started: its
+// first run is at the first slot from then on, or when somebody asks.
+type State struct {
+	// Next is when the next scheduled run begins, for people; zero if none will. It is in the past while that run waits
+	// for another to end.
+	Next time.Time `json:"next,omitzero"`
+	// LastRun is the last run that ended.
+	LastRun LastRun `json:"last_run,omitzero"`
+	// Run is the run that is under way. If its Began is zero there is none.
+	Run Run `json:"run,omitzero"`
+	// Asked says that somebody asked for a run that has not begun yet.
+	Asked bool `json:"asked,omitzero"`
+	// Slot is the earliest slot that is not dealt with, and Due the one that came due and whose run has not begun.
+	Slot time.Time `json:"slot,omitzero"`
+	Due  time.Time `json:"due,omitzero"`
+	// Seen is the latest that the clock was believed to be.
+	Seen time.Time `json:"seen,omitzero"`
+	// Ran are the slots that ran, oldest first; few spans, because each covers all slots from its first to its last.
+	Ran []Span `json:"ran,omitempty"`
+	// Schedule is the schedule that the slots are of.
+	Schedule string `json:"schedule,omitempty"`
+}
+
+// Run is one run: for a slot, because somebody asked, or both.
+type Run struct {
+	Began time.Time `json:"began,omitzero"`
+	// Slot is zero for a run that is for no slot.
+	Slot  time.Time `json:"slot,omitzero"`
+	Asked bool      `json:"asked,omitzero"`
+}
+
+// LastRun is a run that ended.
+type LastRun struct {
+	Run
+	Ended time.Time `json:"ended,omitzero"`
+}
+
+// Span is all slots of a schedule from First to Last, both included.
+type Span struct {
+	First time.Time `json:"first"`
+	Last  time.Time `json:"last"`
+}
+
+// mostSpans bounds State.Ran. A new span begins only where slots were left out.
+const mostSpans = 8
+
+// Todo is what to do after an event.
+type Todo struct {
+	// Run says that a run is to begin now. The caller calls RunBegan, and RunEnded when it has ended. Slot and Asked say
+	// what for.
+	Run   bool
+	Slot  time.Time
+	Asked bool
+	// Wake is when Tick should be called next, at the latest; zero if nothing but another event can change anything.
+	// Whoever cannot trust timers to notice a clock that was set, or a machine that slept, calls it every minute.
+	Wake time.Time
+}
+
+// Started takes a stored State up again when the process starts. A run that was under way was cut off and is due again.
+func (c Clock) Started(s State, now time.Time) (State, Todo) {
+	if !s.Run.Began.IsZero() {
+		s.Asked = s.Asked || s.Run.Asked
+		if s.Due.IsZero() {
+			s.Due = s.Run.Slot
+		}
+		s.Run = Run{}
+	}
+	return c.Reloaded(s, now)
+}
+
+// Reloaded takes the State over from a Clock whose schedule or policy may have been another. A slot that has come and is
+// still waiting keeps waiting, unless the schedule is now "manually"; slots that the new schedule would have had in the
+// past are not missed.
+func (c Clock) Reloaded(s State, now time.Time) (State, Todo) {
+	if identity := c.Schedule.identity(); s.Schedule != identity {
+		s.Schedule = identity
+		if s.Slot.After(now) || c.Schedule.Manual() {
+			s.Slot = time.Time{}
+		}
+		if c.Schedule.Manual() {
+			s.Due = time.Time{}
+		}
+		// Between its ends a span speaks of slots of the old schedule.
+		var ends []Span
+		for _, span := range s.Ran {
+			ends = append(ends, Span{span.Last, span.Last})
+		}
+		s.Ran = ends
+	}
+	return c.Tick(s, now)
+}
+
+// Tick looks at the clock.
+func (c Clock) Tick(s State, now time.Time) (State, Todo) {
+	now = now.Round(0).UTC()
+	if c.Schedule.Manual() {
+		s.Seen = now
+		return c.todo(s, now)
+	}
+	if s.Slot.IsZero() {
+		s.Slot = c.nextSlot(s, now)
+	} else if now.Before(s.Seen) {
+		// The clock was put back, so slots that had been jumped over come once more.
+		if slot := c.nextSlot(s, now); !slot.IsZero() && slot.Before(s.Slot) {
+			s.Slot = slot
+		}
+	}
+	s.Seen = now
+	if s.Slot.IsZero() || s.Slot.After(now) {
+		return c.todo(s, now)
+	}
+	// Of several slots that have passed the last one stands for all.
+	if slot := c.Schedule.last(now).UTC(); slot.After(s.Slot) && !c.done(s, slot) {
+		s.Slot = slot
+	}
+	if due := c.due(s.Slot); !due.IsZero() && !due.After(now) {
+		if c.Policy.Missed == RunNow || now.Sub(due) <= Late {
+			s.Due = s.Slot
+		}
+		s.Slot = c.nextSlot(s, now)
+	}
+	return c.todo(s, now)
+}
+
+// SyncNow is somebody asking for a run.
+func (c Clock) SyncNow(s State, now time.Time) (State, Todo) {
+	s.Asked = true
+	return c.Tick(s, now)
+}
+
+// RunBegan says that a run has begun. It is for whatever is due or asked for. While a run is under way it changes nothing.
+func (c Clock) RunBegan(s State, now time.Time) (State, Todo) {
+	s, todo := c.Tick(s, now)
+	if !s.Run.Began.IsZero() {
+		return s, todo
+	}
+	s.Run = Run{Began: s.Seen, Slot: s.Due, Asked: s.Asked}
+	s.Due, s.Asked = time.Time{}, false
+	return c.todo(s, s.Seen)
+}
+
+// RunEnded says that the run has ended, well or not: a run that failed is over, and what it leaves owed is the engine's
+// business. A run that was stopped before it could end is not over; nothing is said of it, and Started makes it due again.
+func (c Clock) RunEnded(s State, now time.Time) (State, Todo) {
+	if s.Run.Began.IsZero() {
+		return c.Tick(s, now)
+	}
+	s.LastRun = LastRun{Run: s.Run, Ended: now.Round(0).UTC()}
+	if !s.Run.Slot.IsZero() {
+		s.Ran = c.ran(s.Ran, s.Run.Slot)
+	}
+	s.Run = Run{}
+	return c.Tick(s, now)
+}
+
+// todo says what s asks for.
+func (c Clock) todo(s State, now time.Time) (State, Todo) {
+	s.Next = time.Time{}
+	if !s.Slot.IsZero() {
+		s.Next = c.due(s.Slot).UTC()
+	}
+	todo := Todo{Wake: s.Next}
+	free := now
+	if !s.Due.IsZero() {
+		free = c.Policy.free(now)
+		s.Next = free
+		if free.Equal(now) {
+			s.Next = s.Due
+		}
+	}
+	switch waits := !s.Due.IsZero(); {
+	case !s.Run.Began.IsZero():
+	case s.Asked, waits && free.Equal(now):
+		return s, Todo{Run: true, Slot: s.Due, Asked: s.Asked, Wake: now}
+	case waits && !free.IsZero() && (todo.Wake.IsZero() || free.Before(todo.Wake)):
+		todo.Wake = free
+	}
+	return s, todo
+}
+
+// done tells whether a slot ran or is about to.
+func (c Clock) done(s State, slot time.Time) bool {
+	return slot.Equal(s.Due) || slot.Equal(s.Run.Slot) || slices.ContainsFunc(s.Ran, func(span Span) bool {
+		return !slot.Before(span.First) && !slot.After(span.Last)
+	})
+}
+
+// nextSlot returns the first slot after a time that is not done.
+func (c Clock) nextSlot(s State, after time.Time) time.Time {
+	slot := c.Schedule.Next(after)
+	for !slot.IsZero() && c.done(s, slot) {
+		for _, span := range s.Ran {
+			if !slot.Before(span.First) && span.Last.After(slot) {
+				slot = span.Last
+			}
+		}
+		slot = c.Schedule.Next(slot)
+	}
+	return slot.UTC()
+}
+
+// ran returns the spans with one more slot.
+func (c Clock) ran(spans []Span, slot time.Time) []Span {
+	spans = slices.Clone(spans)
+	i, _ := slices.BinarySearchFunc(spans, slot, func(s Span, t time.Time) int { return s.First.Compare(t) })
+	switch {
+	case i > 0 && !spans[i-1].Last.Before(slot):
+	case i > 0 && c.Schedule.Next(spans[i-1].Last).Equal(slot):
+		spans[i-1].Last = slot
+	default:
+		spans = slices.Insert(spans, i, Span{slot, slot})
+	}
+	// Spans that have grown together become one.
+	for j := len(spans) - 1; j > 0; j-- {
+		if c.Schedule.Next(spans[j-1].Last).Equal(spans[j].First) {
+			spans[j-1].Last = spans[j].Last
+			spans = slices.Delete(spans, j, j+1)
+		}
+	}
+	return spans[max(0, len(spans)-mostSpans):]
+}

@@ -1,0 +1,197 @@
+package schedule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Callbacks are what a Loop calls, never two at a time, except that Run is called in a goroutine of its own.
+type Callbacks struct {
+	// Run is one run. It returns false if ctx was cancelled and it could not end; it is then begun again at the next
+	// start. Required.
+	Run func(ctx context.Context, todo Todo) (ended bool)
+	// Save stores the State. An event whose State cannot be stored did not happen: no run begins, somebody who asked is
+	// told, and the end of a run is tried again within a minute. Required.
+	Save func(State) error
+	// Problem is told what Save returned when nobody is waiting to hear it. Optional.
+	Problem func(error)
+	// Watch is shown the State each time that the loop looks at the clock, at least every minute: for a sign of life. It
+	// may differ from what was stored in Seen alone. Optional.
+	Watch func(State)
+	// Now is the system's clock; nil is time.Now. Timers are the runtime's in any case.
+	Now func() time.Time
+}
+
+// Loop drives a Clock with real timers.
+type Loop struct {
+	clock    Clock
+	state    State
+	calls    Callbacks
+	requests chan request
+	over     chan struct{}
+	// running is set while a run is under way; unsaved is the event that is to be tried again.
+	running bool
+	unsaved event
+}
+
+// event is one of Clock's methods.
+type event func(Clock, State, time.Time) (State, Todo)
+
+// request is an event that somebody waits for; a clock that is not nil replaces the loop's.
+type request struct {
+	event  event
+	clock  *Clock
+	answer chan error
+}
+
+// recheck is the longest that the loop sleeps. Timers do not notice that the system's clock was set, nor, on Linux, how
+// long a machine was suspended.
+const recheck = time.Minute
+
+// ErrOver says that the loop no longer runs.
+var ErrOver = errors.New("the schedule is not running any more")
+
+// NewLoop makes a loop that goes on from a stored State.
+func NewLoop(c Clock, s State, calls Callbacks) *Loop {
+	if calls.Now == nil {
+		calls.Now = time.Now
+	}
+	if calls.Problem == nil {
+		calls.Problem = func(error) {}
+	}
+	if calls.Watch == nil {
+		calls.Watch = func(State) {}
+	}
+	return &Loop{clock: c, state: s, calls: calls, requests: make(chan request), over: make(chan struct{})}
+}
+
+// Run runs the loop until ctx is done and the run that was under way has returned. It is called once.
+func (l *Loop) Run(ctx context.Context) {
+	defer close(l.over)
+	ended := make(chan bool, 1)
+	l.unsaved = Clock.Started
+	for ctx.Err() == nil {
+		timer := time.NewTimer(l.look(ctx, ended))
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case whole := <-ended:
+			l.ended(whole || ctx.Err() == nil)
+		case r := <-l.requests:
+			r.answer <- l.answer(r)
+		}
+		timer.Stop()
+	}
+	if l.running {
+		l.ended(<-ended)
+	}
+	// The last chance; a problem has been told. An end that is not stored makes the run begin again, which is harmless.
+	_ = l.settle()
+}
+
+// ended takes note of a run that has returned; one that was not whole is left for the next start.
+func (l *Loop) ended(whole bool) {
+	l.running = false
+	if whole {
+		l.unsaved = Clock.RunEnded
+	}
+}
+
+// SyncNow asks for a run. It returns nil when the wish is stored: it is then kept through anything. It does not wait for
+// the run.
+func (l *Loop) SyncNow(ctx context.Context) error {
+	return l.request(ctx, request{event: Clock.SyncNow})
+}
+
+// Reload replaces schedule and policy. A run that is under way goes on.
+func (l *Loop) Reload(ctx context.Context, c Clock) error {
+	return l.request(ctx, request{event: Clock.Reloaded, clock: &c})
+}
+
+func (l *Loop) request(ctx context.Context, r request) error {
+	r.answer = make(chan error, 1)
+	select {
+	case l.requests <- r:
+		return <-r.answer // the loop answers at once
+	case <-l.over:
+		return ErrOver
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (l *Loop) answer(r request) error {
+	// What happened before comes first; it would be lost if a later event were stored without it.
+	if err := l.settle(); err != nil {
+		return err
+	}
+	clock := l.clock
+	if r.clock != nil {
+		clock = *r.clock
+	}
+	if _, err := l.happen(clock, r.event); err != nil {
+		return err
+	}
+	l.clock = clock
+	return nil
+}
+
+// look does what is to be done and returns how long to sleep.
+func (l *Loop) look(ctx context.Context, ended chan<- bool) time.Duration {
+	if l.settle() != nil {
+		return recheck
+	}
+	todo, err := l.happen(l.clock, Clock.Tick)
+	if err == nil && todo.Run {
+		begin := todo
+		if todo, err = l.happen(l.clock, Clock.RunBegan); err == nil {
+			// A slot may have come due between the two.
+			begin.Slot, begin.Asked = l.state.Run.Slot, l.state.Run.Asked
+			l.running = true
+			go func() { ended <- l.calls.Run(ctx, begin) }()
+		}
+	}
+	l.calls.Watch(l.state)
+	if err != nil {
+		l.calls.Problem(err)
+		return recheck
+	}
+	if todo.Wake.IsZero() {
+		return recheck
+	}
+	return min(max(todo.Wake.Sub(l.calls.Now().Round(0)), 0), recheck)
+}
+
+// settle makes the event happen that could not be stored before.
+func (l *Loop) settle() error {
+	if l.unsaved == nil {
+		return nil
+	}
+	if _, err := l.happen(l.clock, l.unsaved); err != nil {
+		l.calls.Problem(err)
+		return err
+	}
+	l.unsaved = nil
+	return nil
+}
+
+// happen makes an event happen and stores what it changed; the time alone is not worth a write.
+func (l *Loop) happen(c Clock, e event) (Todo, error) {
+	next, todo := e(c, l.state, l.calls.Now())
+	if !same(l.state, next) {
+		if err := l.calls.Save(next); err != nil {
+			return Todo{}, fmt.Errorf("store when to run: %w", err)
+		}
+	}
+	l.state = next
+	return todo, nil
+}
+
+// same compares all but Seen.
+func same(a, b State) bool {
+	return a.Next.Equal(b.Next) && a.LastRun == b.LastRun && a.Run == b.Run && a.Asked == b.Asked && a.Slot.Equal(b.Slot) &&
+		a.Due.Equal(b.Due) && a.Schedule == b.Schedule && slices.Equal(a.Ran, b.Ran)
+}
