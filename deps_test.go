@@ -39,6 +39,9 @@ func importRules() map[string]struct{ code, tests []string } {
 		"graph/graphtest": {code: []string{root}, tests: []string{"graph"}},
 		"store":           {code: []string{root}, tests: []string{"dirsynctest", "sync/engine"}},
 		"dirsynctest":     {code: []string{root, "sync/engine"}},
+		// Telling people.
+		"notify":            {code: []string{root}, tests: []string{"notify/notifytest"}},
+		"notify/notifytest": {code: []string{root, "notify"}},
 		// The command joins everybody.
 		"cmd/dirsync": {
 			code:  []string{root, "graph", "graph/graphtest", "mapping", "store", "sync/engine", "sync/plan"},
@@ -68,6 +71,8 @@ func onlyIn() []libraryRule {
 		{"github.com/shopspring/decimal", "values are the business of mapping", []string{"mapping"}, false},
 		{"github.com/spf13/", "the command line is the business of cmd", []string{"cmd/dirsync"}, false},
 		{"github.com/vbauerster/mpb", "the terminal is the business of cmd", []string{"cmd/dirsync"}, false},
+		{"github.com/wneessen/go-mail", "mail is the business of notify", []string{"notify"}, false},
+		{"github.com/nicholas-fedor/shoutrrr", "chat is the business of notify", []string{"notify"}, false},
 		{"go.yaml.in/yaml", "the configuration is the business of cmd", []string{"cmd/dirsync"}, false},
 	}
 }

@@ -109,4 +109,3 @@ func chatError(err error, address string) error {
 	}
 	return safe(err, secrets...)
 }
-

@@ -79,6 +79,7 @@ func (p Policy) Decide(s State, news []News, now time.Time) (State, []News) {
 		}
 	}
 	p.remind(&next, now)
+	next.Open = orNil(next.Open)
 	if len(next.Waiting) == 0 || now.Before(next.WaitingSince.Add(p.Window)) {
 		return next, nil
 	}
@@ -90,12 +91,20 @@ func (p Policy) Decide(s State, news []News, now time.Time) (State, []News) {
 // Forget returns s without anything of the syncs that keep refuses: those that are no longer configured.
 func (s State) Forget(keep func(sync string) bool) State {
 	gone := func(n News) bool { return n.Sync != "" && !keep(n.Sync) }
-	s.Open = slices.DeleteFunc(slices.Clone(s.Open), func(o Open) bool { return gone(o.News) })
-	s.Waiting = slices.DeleteFunc(slices.Clone(s.Waiting), gone)
+	s.Open = orNil(slices.DeleteFunc(slices.Clone(s.Open), func(o Open) bool { return gone(o.News) }))
+	s.Waiting = orNil(slices.DeleteFunc(slices.Clone(s.Waiting), gone))
 	if len(s.Waiting) == 0 {
 		s.WaitingSince = time.Time{}
 	}
 	return s
+}
+
+// orNil makes an empty list nil, as it comes back from a store.
+func orNil[T any](list []T) []T {
+	if len(list) == 0 {
+		return nil
+	}
+	return list
 }
 
 func (s *State) wait(n News, now time.Time) {

@@ -68,7 +68,9 @@ func publicOnly(_ context.Context, _, address string, _ syscall.RawConn) error {
 }
 
 // carrierGrade is the shared address space of RFC 6598.
-func carrierGrade() netip.Prefix { return netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64, 0, 0}), 10) }
+func carrierGrade() netip.Prefix {
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64, 0, 0}), 10)
+}
 
 var errPrivate = errors.New("the address is in a private network")
 

@@ -126,7 +126,9 @@ func (m *Memory) Record(ctx context.Context, id string, d notify.Delivery) error
 
 // Messages implements notify.Outbox.
 func (m *Memory) Messages(ctx context.Context, status notify.Status, before *notify.Message, limit int) (list []notify.Message, err error) {
-	newer := func(a, b notify.Message) int { return cmp.Or(b.Created.Compare(a.Created), strings.Compare(b.ID, a.ID)) }
+	newer := func(a, b notify.Message) int {
+		return cmp.Or(b.Created.Compare(a.Created), strings.Compare(b.ID, a.ID))
+	}
 	err = m.do(ctx, "Messages", func() error {
 		all, err := m.all()
 		for _, x := range all {
