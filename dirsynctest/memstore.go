@@ -27,6 +27,7 @@ type Store struct {
 	mark    uint64
 	runs    map[dirsync.RunID]*run
 	lastRun dirsync.RunID
+	safety
 }
 
 var _ engine.Store = (*Store)(nil)

@@ -153,10 +153,11 @@ type Safety interface {
 	Unmark(ctx context.Context, marks []dirsync.Mark) error
 	// Marks lists the marks of these people, in their order, by danger. It is nil when nobody at all has one.
 	Marks(ctx context.Context, people []dirsync.Seq) ([][]dirsync.Mark, error)
-	// Marked lists all marks, by person and danger.
+	// Marked lists all marks, by person and danger, about limit of them: those of one person are never parted.
 	Marked(ctx context.Context, after dirsync.Seq, limit int) ([]dirsync.Mark, error)
 
-	// Planned returns, for each of keys, the change that the plan of run has there; the zero Change where it has none.
+	// Planned returns, for each of keys, the change that the plan of run has there; the zero Change where it has none,
+	// and everywhere when the plan is not kept any more.
 	Planned(ctx context.Context, run dirsync.RunID, keys []dirsync.PlanKey) ([]dirsync.Change, error)
 
 	// Correct replaces what is known of accounts, and makes their people owed (WhyDrift), in one transaction.
