@@ -134,10 +134,10 @@ func (r *reader) words(first token) (Schedule, error) {
 		return Schedule{}, nil
 	}
 	hint := "write one of " + strings.Join(forms, ", ") + ", or a cron expression"
-	if near := nearest(first.text, forms); near != "" {
-		hint = "did you mean " + near + "?"
-	} else if slices.Contains([]string{"never", "manual", "off", "none"}, first.lower()) {
+	if slices.Contains([]string{"never", "manual", "off", "none"}, first.lower()) {
 		hint = "did you mean manually?"
+	} else if near := nearest(first.text, forms); near != "" {
+		hint = "did you mean " + near + "?"
 	}
 	return Schedule{}, r.fail(first, "no schedule begins with "+first.quoted(), hint)
 }
@@ -347,6 +347,9 @@ func (r *reader) hourly() (Schedule, error) {
 	if minute > 0 {
 		s.text = fmt.Sprintf("hourly at :%02d", minute)
 	}
+	if t := r.peek(); strings.HasPrefix(t.text, ":") {
+		return s, r.fail(t, t.quoted()+" stands where \"at\" belongs", "write, for example, hourly at :15")
+	}
 	for hour := range 24 {
 		s.times = append(s.times, uint16(hour*60+minute))
 	}
@@ -387,10 +390,10 @@ func (r *reader) every() (Schedule, error) {
 		return Schedule{}, r.fail(unit, "a unit is missing here", "write minutes, hours or days")
 	case unit.is("second") || unit.is("seconds"):
 		return Schedule{}, r.fail(unit, "seconds are too short", "the shortest is every minute")
-	case near != "":
-		return Schedule{}, r.fail(unit, unit.quoted()+" is not a unit of time", "did you mean "+near+"?")
 	case slices.Contains(dayNames(), unit.lower()):
 		return Schedule{}, r.fail(unit, "every counts elapsed time", "write, for example, weekly on "+unit.lower()+" at 02:00")
+	case near != "":
+		return Schedule{}, r.fail(unit, unit.quoted()+" is not a unit of time", "did you mean "+near+"?")
 	case unit.is("week") || unit.is("weeks"):
 		return Schedule{}, r.fail(unit, "every knows minutes, hours and days", weeklyHint+", or every 14 days")
 	}

@@ -55,7 +55,11 @@ func ParseWindow(text string, fallback *time.Location) (Window, error) {
 	if err != nil {
 		return Window{}, err
 	}
-	if r.peek().text != "" {
+	if t := r.peek(); t.text != "" {
+		day, _, _ := strings.Cut(t.text, "-")
+		if _, err := r.weekday(token{day, t.column}, ""); err == nil || t.text[0] >= '0' && t.text[0] <= '9' || t.text == "," {
+			return Window{}, r.fail(t, t.quoted()+" follows, but the blackout has ended", "days stand before times, days of the calendar are covered whole, and other times are a blackout of their own")
+		}
 		zone := r.rest()
 		if w.zone, err = r.zone(zone); err != nil {
 			return Window{}, err
@@ -101,6 +105,9 @@ func (w *Window) calendar(r *reader) error {
 }
 
 func (r *reader) date(t token) (time.Time, error) {
+	if t.text == "" {
+		return time.Time{}, r.fail(t, "a day of the calendar is missing here", windowHint)
+	}
 	d, err := time.Parse(time.DateOnly, t.text)
 	if err != nil {
 		return d, r.fail(t, t.quoted()+" is not a day of the calendar", "write year, month and day, as in 2026-12-24")

@@ -160,7 +160,13 @@ func (r *reader) weekday(t token, hint string) (time.Weekday, error) {
 			return time.Weekday(i), nil
 		}
 	}
-	if near := nearest(word, dayNames()); near != "" {
+	candidates := dayNames()
+	if len(word) == 3 {
+		for _, name := range candidates {
+			candidates = append(candidates, name[:3])
+		}
+	}
+	if near := nearest(word, candidates); near != "" {
 		hint = "did you mean " + near + "?"
 	}
 	return 0, r.fail(t, t.quoted()+" is not a day of the week", hint)
@@ -183,7 +189,7 @@ func (r *reader) timeOfDay(t token, latest int) (int, error) {
 	minute, _ := strconv.Atoi(m[2])
 	switch at := hour*60 + minute; {
 	case minute > 59 || at > 24*60:
-		return 0, r.fail(t, "there is no "+clockTime(at/60, minute)+" in a day", hint)
+		return 0, r.fail(t, "there is no "+clockTime(hour, minute)+" in a day", hint)
 	case at > latest:
 		return 0, r.fail(t, "24:00 is the end of a day", "write 00:00 and the day after it")
 	default:

@@ -1,0 +1,373 @@
+package schedule_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"dirsync/sync/schedule"
+)
+
+func window(t testing.TB, texts ...string) []schedule.Window {
+	t.Helper()
+	var out []schedule.Window
+	for _, text := range texts {
+		w, err := schedule.ParseWindow(text, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := schedule.ParseWindow(w.String(), nil); err != nil || again.String() != w.String() {
+			t.Errorf("%q: %q comes back as %q, %v", text, w, again, err)
+		}
+		out = append(out, w)
+	}
+	return out
+}
+
+// TestClock tells small stories: each line is an event at a time, and what came of it.
+func TestClock(t *testing.T) {
+	weekly, daily, hourly := "weekly on sunday at 02:00", "daily at 02:00", "hourly"
+	for _, tc := range []struct {
+		name, schedule string
+		policy         schedule.Policy
+		story          string
+	}{
+		{"an ordinary week", weekly, schedule.Policy{}, `
+			2026-03-02 12:00 started -> wait 2026-03-08 02:00
+			2026-03-08 01:59 tick -> wait 2026-03-08 02:00
+			2026-03-08 02:00 tick -> run slot 2026-03-08 02:00
+			2026-03-08 02:00 began -> wait 2026-03-15 02:00
+			2026-03-08 02:40 ended -> wait 2026-03-15 02:00`},
+		{"weeks missed while down are one run", weekly, schedule.Policy{}, `
+			2026-03-02 12:00 started -> wait 2026-03-08 02:00
+			2026-03-24 12:00 started -> run slot 2026-03-22 02:00
+			2026-03-24 12:00 began -> wait 2026-03-29 02:00
+			2026-03-24 12:10 ended -> wait 2026-03-29 02:00`},
+		{"or none", weekly, schedule.Policy{Missed: schedule.NextSlot}, `
+			2026-03-02 12:00 started -> wait 2026-03-08 02:00
+			2026-03-24 12:00 started -> wait 2026-03-29 02:00
+			2026-03-29 02:04 started -> run slot 2026-03-29 02:00`},
+		{"asked for during a run, twice, is one more run", daily, schedule.Policy{}, `
+			2026-03-02 12:00 started -> wait 2026-03-03 02:00
+			2026-03-02 12:01 now -> run asked
+			2026-03-02 12:01 began -> wait 2026-03-03 02:00
+			2026-03-02 12:02 now -> wait 2026-03-03 02:00
+			2026-03-02 12:03 now -> wait 2026-03-03 02:00
+			2026-03-02 12:04 ended -> run asked
+			2026-03-02 12:04 began -> wait 2026-03-03 02:00
+			2026-03-02 12:05 ended -> wait 2026-03-03 02:00`},
+		{"due during a run, several times, is one run afterwards, missed or not", hourly, schedule.Policy{Missed: schedule.NextSlot}, `
+			2026-03-02 12:30 started -> wait 2026-03-02 13:00
+			2026-03-02 12:31 now -> run asked
+			2026-03-02 12:31 began -> wait 2026-03-02 13:00
+			2026-03-02 13:00 tick -> wait 2026-03-02 14:00
+			2026-03-02 14:00 tick -> wait 2026-03-02 15:00
+			2026-03-02 14:20 ended -> run slot 2026-03-02 14:00
+			2026-03-02 14:20 began -> wait 2026-03-02 15:00
+			2026-03-02 14:30 ended -> wait 2026-03-02 15:00`},
+		{"a run that was cut off begins again, and a wish survives", weekly, schedule.Policy{Missed: schedule.NextSlot}, `
+			2026-03-08 01:00 started -> wait 2026-03-08 02:00
+			2026-03-08 02:00 tick -> run slot 2026-03-08 02:00
+			2026-03-08 02:00 began -> wait 2026-03-15 02:00
+			2026-03-08 02:10 now -> wait 2026-03-15 02:00
+			2026-03-09 09:00 started -> run slot 2026-03-08 02:00 asked
+			2026-03-09 09:00 began -> wait 2026-03-15 02:00
+			2026-03-09 09:20 ended -> wait 2026-03-15 02:00`},
+		{"blackouts put off to their end, once", hourly, schedule.Policy{Blackouts: window(t, "mon-fri 08:00-18:00")}, `
+			2026-03-02 07:30 started -> wait 2026-03-02 18:00
+			2026-03-02 09:30 tick -> wait 2026-03-02 18:00
+			2026-03-02 18:00 tick -> run slot 2026-03-02 18:00
+			2026-03-02 18:00 began -> wait 2026-03-02 19:00
+			2026-03-02 18:10 ended -> wait 2026-03-02 19:00`},
+		{"a person's wish does not wait for them, and counts for the slot that does", hourly, schedule.Policy{Blackouts: window(t, "mon-fri 08:00-18:00", "2026-03-02")}, `
+			2026-03-02 07:30 started -> wait 2026-03-03 00:00
+			2026-03-02 09:30 now -> run asked
+			2026-03-02 09:30 began -> wait 2026-03-03 00:00
+			2026-03-02 09:40 ended -> wait 2026-03-03 00:00`},
+		{"what waits for a run does not begin in a blackout", daily, schedule.Policy{Blackouts: window(t, "08:00-18:00")}, `
+			2026-03-02 01:30 started -> wait 2026-03-02 02:00
+			2026-03-02 01:40 now -> run asked
+			2026-03-02 01:40 began -> wait 2026-03-02 02:00
+			2026-03-02 02:00 tick -> wait 2026-03-03 02:00
+			2026-03-02 08:30 ended -> wait 2026-03-02 18:00
+			2026-03-02 18:00 tick -> run slot 2026-03-02 02:00`},
+		{"put back, the clock doubles nothing", hourly, schedule.Policy{}, `
+			2026-03-02 01:30 started -> wait 2026-03-02 02:00
+			2026-03-02 02:00 tick -> run slot 2026-03-02 02:00
+			2026-03-02 02:00 began -> wait 2026-03-02 03:00
+			2026-03-02 02:01 ended -> wait 2026-03-02 03:00
+			2026-03-02 03:00 tick -> run slot 2026-03-02 03:00
+			2026-03-02 03:00 began -> wait 2026-03-02 04:00
+			2026-03-02 01:10 tick -> wait 2026-03-02 04:00
+			2026-03-02 01:20 ended -> wait 2026-03-02 04:00
+			2026-03-02 04:00 tick -> run slot 2026-03-02 04:00`},
+		{"a clock that was wrong for a while does not keep slots from running", weekly, schedule.Policy{}, `
+			2026-03-02 12:00 started -> wait 2026-03-08 02:00
+			2099-01-01 00:00 tick -> run slot 2098-12-28 02:00
+			2099-01-01 00:00 began -> wait 2099-01-04 02:00
+			2099-01-01 00:10 ended -> wait 2099-01-04 02:00
+			2026-03-02 12:20 tick -> wait 2026-03-08 02:00
+			2026-03-08 02:00 tick -> run slot 2026-03-08 02:00
+			2026-03-08 02:00 began -> wait 2026-03-15 02:00`},
+		{"manually runs when somebody asks", "manually", schedule.Policy{}, `
+			2026-03-02 12:00 started -> wait
+			2027-03-02 12:00 tick -> wait
+			2027-03-02 12:00 now -> run asked
+			2027-03-02 12:00 began -> wait
+			2027-03-02 12:10 ended -> wait`},
+		{"another schedule begins now", weekly, schedule.Policy{}, `
+			2026-03-02 12:00 started -> wait 2026-03-08 02:00
+			2026-03-04 12:00 reload daily at 06:00 -> wait 2026-03-05 06:00
+			2026-03-04 12:01 reload manually -> wait
+			2026-03-06 12:00 reload hourly -> wait 2026-03-06 13:00`},
+		{"a slot that is waiting outlives another schedule", weekly, schedule.Policy{Blackouts: window(t, "sun 00:00-12:00")}, `
+			2026-03-02 12:00 started -> wait 2026-03-08 12:00
+			2026-03-08 03:00 reload weekly on monday at 02:00 -> wait 2026-03-08 12:00
+			2026-03-08 12:00 tick -> run slot 2026-03-08 02:00
+			2026-03-08 12:00 began -> wait 2026-03-09 02:00
+			2026-03-08 12:10 ended -> wait 2026-03-09 02:00`},
+		{"two runs never overlap, whoever begins them", daily, schedule.Policy{}, `
+			2026-03-02 12:00 now -> run asked
+			2026-03-02 12:00 began -> wait 2026-03-03 02:00
+			2026-03-02 12:01 began -> wait 2026-03-03 02:00
+			2026-03-02 12:02 ended -> wait 2026-03-03 02:00
+			2026-03-02 12:03 ended -> wait 2026-03-03 02:00`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := schedule.Clock{Name: "staff", Schedule: parse(t, tc.schedule, nil), Policy: tc.policy}
+			var s schedule.State
+			for _, line := range strings.Split(strings.TrimSpace(tc.story), "\n") {
+				line = strings.TrimSpace(line)
+				now, err := time.Parse("2006-01-02 15:04", line[:16])
+				if err != nil {
+					t.Fatal(err)
+				}
+				event, want, _ := strings.Cut(line[17:], " -> ")
+				var todo schedule.Todo
+				switch event {
+				case "started":
+					s, todo = c.Started(s, now)
+				case "tick":
+					s, todo = c.Tick(s, now)
+				case "now":
+					s, todo = c.SyncNow(s, now)
+				case "began":
+					s, todo = c.RunBegan(s, now)
+				case "ended":
+					s, todo = c.RunEnded(s, now)
+				default:
+					c.Schedule = parse(t, strings.TrimPrefix(event, "reload "), nil)
+					s, todo = c.Reloaded(s, now)
+				}
+				if got := told(todo); got != want {
+					t.Fatalf("%s\ngot %s", line, got)
+				}
+				s = stored(t, s)
+			}
+		})
+	}
+}
+
+func told(todo schedule.Todo) string {
+	const layout = " 2006-01-02 15:04"
+	s := "wait"
+	switch {
+	case todo.Run:
+		s = "run"
+		if !todo.Slot.IsZero() {
+			s += " slot" + todo.Slot.Format(layout)
+		}
+		if todo.Asked {
+			s += " asked"
+		}
+	case !todo.Wake.IsZero():
+		s += todo.Wake.Format(layout)
+	}
+	return s
+}
+
+// stored sends a state through JSON, as a store would.
+func stored(t interface{ Fatal(...any) }, s schedule.State) schedule.State {
+	text, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out schedule.State
+	if err := json.Unmarshal(text, &out); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func TestJitter(t *testing.T) {
+	at := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+	distinct := map[time.Duration]bool{}
+	for i := range 50 {
+		c := schedule.Clock{Name: fmt.Sprint("sync", i), Schedule: parse(t, "daily at 02:00", nil), Policy: schedule.Policy{Jitter: 10 * time.Minute}}
+		_, first := c.Started(schedule.State{}, at)
+		_, again := c.Started(schedule.State{}, at.Add(time.Hour))
+		late := first.Wake.Sub(time.Date(2026, 3, 3, 2, 0, 0, 0, time.UTC))
+		if !again.Wake.Equal(first.Wake) || late < 0 || late > 10*time.Minute {
+			t.Errorf("%s: %s late, then %s", c.Name, late, again.Wake)
+		}
+		distinct[late] = true
+		c.Schedule, c.Policy.Jitter = parse(t, "every minute", nil), time.Hour
+		if _, todo := c.Started(schedule.State{}, at); todo.Wake.After(at.Add(2*time.Minute - time.Second)) {
+			t.Errorf("%s: as late as the next slot: %s", c.Name, todo.Wake)
+		}
+	}
+	if len(distinct) < 40 {
+		t.Errorf("only %d of 50 syncs run at times of their own", len(distinct))
+	}
+}
+
+func TestPolicyCheck(t *testing.T) {
+	now := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+	for _, tc := range []struct {
+		policy schedule.Policy
+		fault  string
+	}{
+		{schedule.Policy{}, ""},
+		{schedule.Policy{Jitter: -1}, "less than nothing"},
+		{schedule.Policy{Blackouts: window(t, "mon-fri 08:00-18:00 Europe/Berlin", "sat,sun", "2026-12-24..2027-01-06")}, ""},
+		{schedule.Policy{Blackouts: window(t, "00:00-12:00", "12:00-24:00")}, "no moment free"},
+		{schedule.Policy{Blackouts: window(t, "mon-sun")}, "no moment free"},
+		{schedule.Policy{Blackouts: window(t, "18:00-08:00", "mon and tue-wed, thu", "fri-sun 07:00-18:30")}, "no moment free"},
+		{schedule.Policy{Blackouts: window(t, "2026-01-01..2027-12-31")}, "no moment free"},
+	} {
+		err := tc.policy.Check(now)
+		if err == nil != (tc.fault == "") || err != nil && !strings.Contains(err.Error(), tc.fault) {
+			t.Errorf("%v: got %v, want %q", tc.policy, err, tc.fault)
+		}
+	}
+	// Even unchecked, such a policy only keeps things from running.
+	c := schedule.Clock{Schedule: parse(t, "hourly", nil), Policy: schedule.Policy{Blackouts: window(t, "mon-sun")}}
+	s, todo := c.Started(schedule.State{}, now)
+	if s, todo = c.Tick(s, now.Add(3*time.Hour)); todo.Run || !todo.Wake.IsZero() || !s.Next.IsZero() {
+		t.Errorf("got %+v", todo)
+	}
+}
+
+// TestBlackoutEveryDay has a slot inside a blackout that leaves one minute a day, and jitter that does not fit into it.
+func TestBlackoutEveryDay(t *testing.T) {
+	c := schedule.Clock{Name: "staff", Schedule: parse(t, "daily at 12:00", nil),
+		Policy: schedule.Policy{Jitter: 6 * time.Hour, Blackouts: window(t, "00:00-23:59")}}
+	s, todo := c.Started(schedule.State{}, time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC))
+	runs := 0
+	for range 10 {
+		at := todo.Wake
+		if s, todo = c.Tick(s, at); todo.Run {
+			runs++
+			s, _ = c.RunBegan(s, at)
+			s, todo = c.RunEnded(s, at)
+		}
+	}
+	if runs != 10 {
+		t.Errorf("got %d runs in 10 days", runs)
+	}
+}
+
+func TestMissedText(t *testing.T) {
+	for _, m := range []schedule.Missed{schedule.RunNow, schedule.NextSlot} {
+		text, err := m.MarshalText()
+		var again schedule.Missed
+		if err != nil || again.UnmarshalText(text) != nil || again != m {
+			t.Errorf("%s comes back as %s", m, again)
+		}
+	}
+	var m schedule.Missed
+	if err := m.UnmarshalText([]byte("later")); err == nil || !strings.Contains(err.Error(), "write run now or next slot") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// world is one sync under a clock that may be set, in a process that may die. It checks after every event what may never
+// happen.
+type world struct {
+	t       *rapid.T
+	clock   schedule.Clock
+	state   schedule.State
+	now     time.Time
+	running schedule.Todo
+	busy    bool
+	// ended counts the runs of each slot that ended; wished says that a run was asked for and has not begun.
+	ended  map[string]int
+	wished bool
+}
+
+func (w *world) event(e func(schedule.Clock, schedule.State, time.Time) (schedule.State, schedule.Todo)) schedule.Todo {
+	state, todo := e(w.clock, w.state, w.now)
+	w.state = stored(w.t, state)
+	if todo.Run && w.busy {
+		w.t.Fatalf("%s: a second run is to begin", w.now)
+	}
+	if todo.Run && !todo.Slot.IsZero() && w.ended[todo.Slot.String()] > 0 {
+		w.t.Fatalf("%s: slot %s is to run again", w.now, todo.Slot)
+	}
+	if todo.Asked && !w.wished {
+		w.t.Fatalf("%s: a run that nobody asked for", w.now)
+	}
+	if w.wished && !w.busy && !todo.Run {
+		w.t.Fatalf("%s: somebody asked, and nothing runs", w.now)
+	}
+	return todo
+}
+
+func (w *world) tick() {
+	if todo := w.event(schedule.Clock.Tick); todo.Run {
+		w.running, w.busy, w.wished = todo, true, false
+		w.event(schedule.Clock.RunBegan)
+	}
+}
+
+func (w *world) end() {
+	w.busy = false
+	if slot := w.running.Slot; !slot.IsZero() {
+		w.ended[slot.String()]++
+	}
+	w.event(schedule.Clock.RunEnded)
+}
+
+// TestWorld lets anything happen in any order: restarts, crashes in the middle of a run, clocks set back and forth, wishes.
+func TestWorld(t *testing.T) {
+	texts := []string{"weekly on sunday at 02:00 Europe/Berlin", "daily at 02:30 Australia/Lord_Howe", "hourly", "every 6 hours", "monthly on the last friday at 22:00"}
+	policies := []schedule.Policy{{}, {Missed: schedule.NextSlot}, {Jitter: 30 * time.Minute},
+		{Blackouts: window(t, "mon-fri 08:00-18:00 Europe/Berlin"), Jitter: time.Hour}}
+	rapid.Check(t, func(t *rapid.T) {
+		w := &world{t: t, ended: map[string]int{}, now: time.Date(2026, 3, 20, 0, 0, 0, 0, time.UTC)}
+		s, err := schedule.Parse(rapid.SampledFrom(texts).Draw(t, "schedule"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.clock = schedule.Clock{Name: "staff", Schedule: s, Policy: rapid.SampledFrom(policies).Draw(t, "policy")}
+		w.event(schedule.Clock.Started)
+		for range rapid.IntRange(1, 80).Draw(t, "steps") {
+			switch rapid.SampledFrom([]string{"wait", "wait", "wait", "wait", "jump", "restart", "ask", "end", "end"}).Draw(t, "what") {
+			case "wait":
+				w.now = w.now.Add(time.Duration(rapid.IntRange(1, 3*24*60).Draw(t, "minutes")) * time.Minute)
+			case "jump":
+				w.now = w.now.Add(time.Duration(rapid.IntRange(-40*24*60, 40*24*60).Draw(t, "jump")) * time.Minute)
+			case "restart":
+				if w.busy {
+					w.busy, w.wished = false, w.wished || w.running.Asked
+				}
+				w.event(schedule.Clock.Started)
+			case "ask":
+				w.wished = true
+				w.event(schedule.Clock.SyncNow)
+			case "end":
+				if w.busy {
+					w.end()
+				}
+			}
+			w.tick()
+		}
+		if len(w.state.Ran) > 8 {
+			t.Fatalf("%d spans are remembered", len(w.state.Ran))
+		}
+	})
+}
