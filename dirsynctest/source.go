@@ -15,8 +15,12 @@ import (
 
 // SourceFixture is a source together with what is behind it, so that a suite can change what there is to be read.
 type SourceFixture struct {
-	// Source reads at least displayName and department. Nobody is there at first.
+	// Source reads at least displayName and the second attribute. Nobody is there at first.
 	Source dirsync.Source
+	// Second is the second attribute that people are given, a text that can be cleared. Empty means department.
+	Second string
+	// Kind is what the source's records are.
+	Kind dirsync.Kind
 	// Put adds a person, sets attributes of one (nil clears), or restores one who can be restored. It is never called
 	// for somebody who is gone for good.
 	Put func(id dirsync.ID, attrs map[string]any)
@@ -47,7 +51,13 @@ func TestSource(t *testing.T, start func(t *testing.T) SourceFixture) {
 		{"looks people up", (*sourceTest).looksUp},
 		{"converges whatever happens", (*sourceTest).converges},
 	} {
-		t.Run(test.name, func(t *testing.T) { test.run(&sourceTest{T: t, SourceFixture: start(t), want: shadow{}}) })
+		t.Run(test.name, func(t *testing.T) {
+			fixture := start(t)
+			if fixture.Second == "" {
+				fixture.Second = "department"
+			}
+			test.run(&sourceTest{T: t, SourceFixture: fixture, want: shadow{}})
+		})
 	}
 }
 
@@ -113,7 +123,7 @@ func (t *sourceTest) remove(n int) map[string]string {
 
 func (t *sourceTest) people(n int) {
 	for i := range n {
-		t.put(i, map[string]any{"displayName": fmt.Sprintf("Person %d", i), "department": "Sales"})
+		t.put(i, map[string]any{"displayName": fmt.Sprintf("Person %d", i), t.Second: "Sales"})
 	}
 }
 
@@ -148,7 +158,10 @@ func (t *sourceTest) wellFormed(p dirsync.Page) {
 		if r.ID == "" || string(r.ID) != strings.ToLower(string(r.ID)) {
 			t.Errorf("the id %q is empty or not in lower case", r.ID)
 		}
-		if r.Gone != dirsync.Present && (len(r.Attrs) > 0 || r.Whole) {
+		if r.Kind != t.Kind {
+			t.Errorf("%s: got a record of a %s, want one of a %s", r.ID, r.Kind, t.Kind)
+		}
+		if r.Gone != dirsync.Present && (len(r.Attrs) > 0 || len(r.Members) > 0 || r.Whole) {
 			t.Errorf("%s: a tombstone says more than that somebody is gone", r.ID)
 		}
 		for i, a := range r.Attrs {
@@ -170,7 +183,7 @@ func (t *sourceTest) same(got shadow) {
 			t.Errorf("%s is there, but was not read", id)
 			continue
 		}
-		for _, name := range []string{"displayName", "department"} {
+		for _, name := range []string{"displayName", t.Second} {
 			if g, w := got[id][name], t.want[id][name]; g != w {
 				t.Errorf("%s: %s: got %s, want %s", id, name, g, w)
 			}
@@ -198,8 +211,8 @@ func (t *sourceTest) describes() {
 		}
 		names[f.Name] = true
 	}
-	if !names["displayName"] || !names["department"] {
-		t.Error("displayName and department are not among the fields")
+	if !names["displayName"] || !names[t.Second] {
+		t.Errorf("displayName and %s are not among the fields", t.Second)
 	}
 }
 
@@ -216,7 +229,7 @@ func (t *sourceTest) follows() {
 	t.people(8)
 	got := shadow{}
 	next := t.read("", got)
-	t.put(3, map[string]any{"department": "Support"})
+	t.put(3, map[string]any{t.Second: "Support"})
 	t.put(20, map[string]any{"displayName": "Newcomer"})
 	next = t.read(next, got)
 	t.same(got)
@@ -228,11 +241,11 @@ func (t *sourceTest) clears() {
 	t.people(2)
 	got := shadow{}
 	next := t.read("", got)
-	t.put(1, map[string]any{"department": nil})
+	t.put(1, map[string]any{t.Second: nil})
 	var said bool
 	_ = t.Source.Read(t.Context(), next, func(p dirsync.Page) error {
 		for _, r := range p.Records {
-			raw, ok := r.Attrs.Get("department")
+			raw, ok := r.Attrs.Get(t.Second)
 			said = said || r.ID == personID(1) && ok && string(raw) == "null"
 		}
 		return nil
@@ -303,14 +316,14 @@ func (t *sourceTest) resumes() {
 func (t *sourceTest) repeats() {
 	t.people(4)
 	next := t.read("", shadow{})
-	t.put(1, map[string]any{"department": "Support"})
+	t.put(1, map[string]any{t.Second: "Support"})
 	for range 2 {
 		got := shadow{}
 		t.read("", got)
 		t.same(got)
 		changed := shadow{}
 		t.read(next, changed)
-		if got, want := changed[personID(1)]["department"], `"Support"`; got != want {
+		if got, want := changed[personID(1)][t.Second], `"Support"`; got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	}
@@ -388,7 +401,7 @@ func (t *sourceTest) expiresCursors() {
 
 func (t *sourceTest) looksUp() {
 	t.people(12)
-	t.put(4, map[string]any{"department": nil})
+	t.put(4, map[string]any{t.Second: nil})
 	t.remove(1)
 	t.remove(2)
 	t.Purge(personID(2))
@@ -417,8 +430,8 @@ func (t *sourceTest) looksUp() {
 			want = dirsync.GoneHard
 		}
 		r, ok := found[id]
-		if !ok || r.Gone != want || r.Whole != (want == dirsync.Present) {
-			t.Errorf("%s: got %v, gone %q, whole %v; want gone %q", id, ok, r.Gone, r.Whole, want)
+		if !ok || r.Gone != want || r.Whole != (want == dirsync.Present) || r.Kind != t.Kind {
+			t.Errorf("%s: got %v, gone %q, whole %v, a %s; want gone %q", id, ok, r.Gone, r.Whole, r.Kind, want)
 		}
 		got.take([]dirsync.Record{r})
 	}

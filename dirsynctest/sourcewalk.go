@@ -82,9 +82,9 @@ func (w *walker) change() {
 	case there && roll < 2:
 		w.away[id] = w.remove(n)
 	case roll < 4:
-		w.put(n, map[string]any{"displayName": fmt.Sprintf("Person %d.%d", n, roll), "department": nil})
+		w.put(n, map[string]any{"displayName": fmt.Sprintf("Person %d.%d", n, roll), w.Second: nil})
 	default:
-		w.put(n, map[string]any{"displayName": fmt.Sprintf("Person %d", n), "department": []string{"Sales", "Support", "Ops"}[roll%3]})
+		w.put(n, map[string]any{"displayName": fmt.Sprintf("Person %d", n), w.Second: []string{"Sales", "Support", "Ops"}[roll%3]})
 	}
 }
 
