@@ -22,6 +22,9 @@ type mark struct {
 	// Select are the properties that the link's round was begun with. Graph keeps them in the link's token.
 	Select []string `json:"s"`
 	Link   string   `json:"l"`
+	// FromNow says that reading was begun at a moment rather than at the beginning: nobody was read who did not change
+	// since then.
+	FromNow bool `json:"m,omitempty"`
 	// First is set within a first round that is read in parallel. Its phase says what Link means.
 	First *firstRound `json:"f,omitempty"`
 }
@@ -57,6 +60,9 @@ func (s *Source) parseCursor(cursor dirsync.Cursor) (mark, error) {
 			return mark{}, fmt.Errorf("%w: %s was not asked for when reading began", dirsync.ErrCursorExpired, property)
 		}
 	}
+	if m.FromNow && !s.membersOnly {
+		return mark{}, fmt.Errorf("%w: not everybody was read when reading began", dirsync.ErrCursorExpired)
+	}
 	check := s.client.checkLink(m.Link)
 	if m.First != nil {
 		check = s.client.checkFirst(m)
@@ -69,19 +75,25 @@ func (s *Source) parseCursor(cursor dirsync.Cursor) (mark, error) {
 
 // checkLink says why a link must not be followed. Links come from outside and are sent a token, so one is followed
 // only where the very first request would go: the configured host, by https, to users/delta.
-func (c *Client) checkLink(link string) error {
+func (c *Client) checkLink(link string) error { return c.checkDelta(link, "users") }
+
+// checkDelta is checkLink for the delta query of a set, users or groups.
+func (c *Client) checkDelta(link, set string) error {
 	path, err := c.checkHost(link)
-	if err == nil && !c.isDelta(path) {
-		err = errors.New("the link to the next page leads away from users/delta and was not followed")
+	if err == nil && !c.isDelta(path, set) {
+		err = fmt.Errorf("the link to the next page leads away from %s/delta and was not followed", set)
 	}
 	return err
 }
 
 // checkList is checkLink for a link to the next page of a list of users.
-func (c *Client) checkList(link string) error {
+func (c *Client) checkList(link string) error { return c.checkPath(link, "users") }
+
+// checkPath is checkLink for a link to the next page of what is at a path below the root.
+func (c *Client) checkPath(link, wanted string) error {
 	path, err := c.checkHost(link)
-	if err == nil && !strings.EqualFold(path, c.base.Path+"/users") {
-		err = errors.New("the link to the next page leads away from users and was not followed")
+	if err == nil && !strings.EqualFold(path, c.base.Path+"/"+wanted) {
+		err = fmt.Errorf("the link to the next page leads away from %s and was not followed", wanted)
 	}
 	return err
 }
@@ -98,8 +110,8 @@ func (c *Client) checkHost(link string) (string, error) {
 	return strings.TrimSuffix(u.Path, "/"), nil
 }
 
-func (c *Client) isDelta(path string) bool {
-	base := strings.ToLower(c.base.Path) + "/users/"
+func (c *Client) isDelta(path, set string) bool {
+	base := strings.ToLower(c.base.Path) + "/" + set + "/"
 	return isDeltaPath(path) && strings.HasPrefix(strings.ToLower(path), base) && !strings.Contains(path[len(base):], "/")
 }
 

@@ -15,6 +15,8 @@ import (
 // decoder turns answers into records. The attributes of a page's records share the page's memory and one slice, so that
 // a person costs no allocation of their own but the id. It is for one goroutine.
 type decoder struct {
+	// kind is what the rows are.
+	kind  dirsync.Kind
 	names *names
 	// slots and rowsHint are how many attributes and rows the last page had, which is a good guess for the next.
 	slots, rowsHint int
@@ -62,8 +64,8 @@ func (d *decoder) rows(body []byte) ([]dirsync.Record, error) {
 	return env.rows, err
 }
 
-// user decodes an answer that is one user.
-func (d *decoder) user(body []byte) (dirsync.Record, error) {
+// one decodes an answer that is one object.
+func (d *decoder) one(body []byte) (dirsync.Record, error) {
 	doc, err := document(body)
 	if err != nil {
 		return dirsync.Record{}, err
@@ -107,7 +109,7 @@ func (d *decoder) envelope(body []byte) (envelope, error) {
 		}
 	}
 	if env.rows == nil {
-		return envelope{}, errors.New(`the answer has no list of users: "value" is missing or no array`)
+		return envelope{}, fmt.Errorf(`the answer has no list of %ss: "value" is missing or no array`, d.kind)
 	}
 	return env, nil
 }
@@ -175,9 +177,12 @@ func (d *decoder) list(s *scan) ([]dirsync.Record, error) {
 // maxHint bounds what one large answer makes the next one reserve.
 const maxHint = 1 << 14
 
-// row decodes the user that comes next. Their attributes are appended to attrs, and the record has the part of it that
-// is theirs.
+// row decodes the user or group that comes next. Their attributes are appended to attrs, and the record has the part of
+// it that is theirs.
 func (d *decoder) row(s *scan, attrs []dirsync.Attribute) (dirsync.Record, []dirsync.Attribute, error) {
+	if d.kind == dirsync.KindGroup {
+		return d.groupRow(s, attrs)
+	}
 	var (
 		r       dirsync.Record
 		room    [32]dirsync.Attribute // on the stack, where sorting costs no write barriers

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -86,12 +87,21 @@ func (g *gate) observe(h http.Header) {
 	}
 }
 
-// units is what a request costs at most: two for users, one less for a selection and one more for an expansion.
+// units is what a request costs at most: two for users, three for the members of a group, five for objects by their ids
+// and one for delta queries; one less for a selection (three less of objects by their ids), and one more for an expansion.
 func units(r *http.Request) float64 {
 	query := r.URL.Query()
-	cost := 2.0
-	if query.Has("$select") || isDeltaPath(r.URL.Path) {
-		cost--
+	cost, selected := 2.0, 1.0
+	switch path := strings.ToLower(r.URL.Path); {
+	case isDeltaPath(path):
+		cost, selected = 1, 0
+	case strings.HasSuffix(path, "/getbyids"):
+		cost, selected = 5, 3
+	case strings.HasSuffix(path, "/members"):
+		cost = 3
+	}
+	if query.Has("$select") {
+		cost -= selected
 	}
 	if query.Has("$expand") {
 		cost++

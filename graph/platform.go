@@ -90,13 +90,23 @@ func (c *Client) ask() string {
 	return "open " + c.ConsentURL()
 }
 
+// The permissions without which people cannot be read, groups cannot, and groups cannot that hide their members.
+const (
+	userPermission   = "User.Read.All"
+	groupPermission  = "GroupMember.Read.All"
+	hiddenPermission = "Member.Read.Hidden"
+)
+
 // grant is advice to grant the one permission without which nobody can be read.
-func (c *Client) grant() string {
+func (c *Client) grant() string { return c.grantOf(userPermission, "the users") }
+
+// grantOf is advice to grant a permission to read something of the tenant.
+func (c *Client) grantOf(permission, what string) string {
 	switch {
 	case c.cfg.Credential.AzureCLI:
-		return "Sign in to the Azure CLI as somebody who may read the users of the tenant, or use the credential of an application that has User.Read.All."
+		return "Sign in to the Azure CLI as somebody who may read " + what + " of the tenant, or use the credential of an application that has " + permission + "."
 	case c.cfg.Credential.ownsClient():
-		return "Grant User.Read.All: have an administrator " + c.ask() + "."
+		return "Grant " + permission + ": have an administrator " + c.ask() + "."
 	}
-	return "Grant the application permission User.Read.All: add it to the app registration, then have an administrator " + c.ask() + "."
+	return "Grant the application permission " + permission + ": add it to the app registration, then have an administrator " + c.ask() + "."
 }

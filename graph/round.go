@@ -40,6 +40,8 @@ func (s *Source) Read(ctx context.Context, since dirsync.Cursor, fn func(dirsync
 	ctx = context.WithValue(ctx, counterKey{}, &s.sent)
 	var ahead *fetched
 	switch how := s.client.cfg.FirstRead; {
+	case since == "" && s.membersOnly:
+		return s.readFromNow(ctx, start, fn)
 	case start.First != nil, since == "" && how == FirstParallel:
 		return s.readFirst(ctx, start, fn)
 	case since == "" && how == FirstAuto:

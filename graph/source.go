@@ -23,6 +23,10 @@ type Source struct {
 	invalid  error
 	sent     atomic.Int64
 	extended extended
+	// membersOnly makes a round from the beginning one from now on; see Client.MembersOnly.
+	membersOnly bool
+	// noByIDs says that Graph does not tell what is asked for of many people by their ids.
+	noByIDs atomic.Bool
 }
 
 var (
@@ -98,7 +102,7 @@ func (s *Source) page(ctx context.Context, decode *decoder, at mark) (dirsync.Pa
 	if err != nil {
 		return dirsync.Page{}, mark{}, s.client.decodeError(s.op(), a, err)
 	}
-	next := mark{Tenant: s.client.cfg.Tenant, Select: at.Select, Link: got.link, Inside: !got.complete}
+	next := mark{Tenant: s.client.cfg.Tenant, Select: at.Select, Link: got.link, Inside: !got.complete, FromNow: at.FromNow}
 	if err := s.client.checkLink(next.Link); err != nil {
 		return dirsync.Page{}, mark{}, &dirsync.Error{Op: s.op(), Kind: dirsync.Unavailable, Err: err, Hint: rewrittenHint}
 	}
