@@ -115,7 +115,7 @@ type Mark struct {
 	// Digest is what was decided about: for Approved, the change; for Kept, the person as the source had them. The mark
 	// means nothing once that is something else.
 	Digest string
-	// Hold is the hold that was decided, and Undone the run that was undone; zero when it was neither.
+	// Hold is the hold that was decided, and Undone the run that took something back; zero when it was neither.
 	Hold   HoldID
 	Undone RunID
 	By     string

@@ -75,6 +75,9 @@ type Options struct {
 	AskedBy string
 	// RetryNow tries people whose change failed without waiting for their next try to be due.
 	RetryNow bool
+	// Compare lists the target and puts right what somebody else has changed there; see Engine.Compare. With Report it is
+	// only told.
+	Compare, Report bool
 }
 
 // Run makes one pass: it reads what is new, plans everybody who is owed, holds back what is too destructive, applies
@@ -120,6 +123,11 @@ func (e *Engine) pass(ctx context.Context, r *dirsync.Run, t *tally, opts Option
 			return fmt.Errorf("read: %w", err)
 		}
 	}
+	if opts.Compare && e.group == nil {
+		if err := e.compareTarget(ctx, r, !opts.Report); err != nil {
+			return fmt.Errorf("compare the target: %w", err)
+		}
+	}
 	if e.Groups != nil && e.Groups.Target != nil {
 		if err := e.syncGroups(ctx, r, opts); err != nil {
 			return err
@@ -158,6 +166,9 @@ func (e *Engine) recover(ctx context.Context) error {
 	}
 	e.Log.Warn().Str("sync", e.Sync).Uint64("run", uint64(r.ID)).Str("phase", string(r.Phase)).Int("in_doubt", doubted).
 		Msg("the last run was cut off; what it may have changed is made certain now")
+	if err := e.forgetUndone(ctx, r); err != nil {
+		return err
+	}
 	if err := e.recount(ctx, &r); err != nil {
 		return err
 	}
@@ -215,6 +226,9 @@ func (e *Engine) end(ctx context.Context, r dirsync.Run, t *tally, runErr error)
 	phase := r.Phase
 	if runErr != nil {
 		r.Error = runErr.Error()
+		if err := e.forgetUndone(ctx, r); err != nil {
+			return r, errors.Join(runErr, fmt.Errorf("close the run: %w", err))
+		}
 		if _, err := e.doubt(ctx, r); err != nil {
 			return r, errors.Join(runErr, fmt.Errorf("close the run: %w", err))
 		}

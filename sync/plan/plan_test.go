@@ -281,7 +281,7 @@ func TestGuard(t *testing.T) {
 		{"the smaller one counts", plan.Limit{Count: 500, Share: 0.05}, 51, 1000, true},
 		{"the floor wins over the share", plan.Limit{Count: 500, Share: 0.05, Floor: 5}, 5, 8, false},
 		{"above the floor", plan.Limit{Count: 500, Share: 0.05, Floor: 5}, 6, 8, true},
-		{"everybody", plan.DefaultLimits().Deletes, 100000, 100000, true},
+		{"everybody", plan.DefaultLimits().Deletes.Run, 100000, 100000, true},
 		{"no limit", plan.Limit{Count: plan.Unbounded, Share: plan.Unbounded}, 100000, 100000, false},
 		{"nothing may go", plan.Limit{}, 1, 10, true},
 		{"nothing goes", plan.Limit{}, 0, 10, false},
@@ -289,8 +289,7 @@ func TestGuard(t *testing.T) {
 		{"a share that is no binary fraction", plan.Limit{Count: 500, Share: 0.29}, 29, 100, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			counts := map[dirsync.ChangeKind]int{dirsync.Delete: tt.n, dirsync.Create: 1 << 20, dirsync.Update: 1 << 20}
-			got := plan.Guard(counts, tt.accounts, plan.Limits{Deletes: tt.limit, Deactivations: tt.limit})
+			got := plan.Guard(dirsync.Spent{Deletions: tt.n}, plan.Spent{}, tt.accounts, plan.Limits{Deletes: plan.Every(tt.limit)})
 			if (len(got) == 1) != tt.held {
 				t.Errorf("got %v, want held %v", got, tt.held)
 			}
@@ -299,9 +298,9 @@ func TestGuard(t *testing.T) {
 }
 
 func TestGuardSaysWhy(t *testing.T) {
-	got := plan.Guard(map[dirsync.ChangeKind]int{dirsync.Deactivate: 60}, 1000, plan.DefaultLimits())
+	got := plan.Guard(dirsync.Spent{Deactivations: 60}, plan.Spent{}, 1000, plan.DefaultLimits())
 	want := []dirsync.Hold{{Kind: dirsync.Deactivation, Count: 60, Allowed: 50,
-		Reason: "60 deactivations of 1000 accounts are more than the 50 that may go through unasked (count 500, share 5%, floor 5)"}}
+		Reason: "60 deactivations with 1000 accounts are more than the 50 that may go through unasked (count 500, share 5%, floor 5)"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("holds (-want +got):\n%s", diff)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,9 +12,10 @@ import (
 	"dirsync/sync/schedule"
 )
 
-// daemon is a process that runs one loop after the other, on one store.
+// daemon is a process that runs one loop after the other, on one store. The test holds mu except while it waits.
 type daemon struct {
 	t     *testing.T
+	mu    sync.Mutex
 	clock schedule.Clock
 	// stored is what survives the process.
 	stored schedule.State
@@ -29,16 +31,54 @@ type daemon struct {
 	whole, began []schedule.Todo
 	active       int
 	loop         *schedule.Loop
-	stop         func()
+	kill         func()
 }
 
-func (d *daemon) now() time.Time { return time.Now().Add(d.skew) }
+func newDaemon(t *testing.T, length time.Duration, text string, z *time.Location, p schedule.Policy) *daemon {
+	d := &daemon{t: t, length: length, clock: schedule.Clock{Name: "staff", Schedule: parse(t, text, z), Policy: p}}
+	d.mu.Lock()
+	d.start()
+	return d
+}
+
+// released runs fn while the loop may do what it wants.
+func (d *daemon) released(fn func()) {
+	d.mu.Unlock()
+	fn()
+	synctest.Wait()
+	d.mu.Lock()
+}
+
+// wait lets time pass.
+func (d *daemon) wait(length time.Duration) {
+	d.released(func() { <-time.After(length) })
+}
+
+func (d *daemon) syncNow() (err error) {
+	d.released(func() { err = d.loop.SyncNow(d.t.Context()) })
+	return err
+}
+
+func (d *daemon) reload(c schedule.Clock) (err error) {
+	d.released(func() { err = d.loop.Reload(d.t.Context(), c) })
+	return err
+}
+
+func (d *daemon) stop() { d.released(d.kill) }
+
+func (d *daemon) now() time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return time.Now().Add(d.skew)
+}
 
 func (d *daemon) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	d.loop = schedule.NewLoop(d.clock, d.stored, schedule.Callbacks{
 		Run: d.run,
 		Save: func(s schedule.State) error {
+			d.mu.Lock()
+			defer d.mu.Unlock()
 			if d.broken != nil {
 				return d.broken
 			}
@@ -46,36 +86,41 @@ func (d *daemon) start() {
 			d.stored = stored(d.t, s)
 			return nil
 		},
-		Problem: func(err error) { d.told = append(d.told, err) },
+		Problem: func(err error) {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.told = append(d.told, err)
+		},
 		Now:     d.now,
 	})
 	over := make(chan struct{})
-	go func() { d.loop.Run(ctx); close(over) }()
-	d.stop = func() { cancel(); <-over }
-	synctest.Wait()
+	loop := d.loop
+	d.released(func() { go func() { loop.Run(ctx); close(over) }() })
+	d.kill = func() { cancel(); <-over }
 }
 
 func (d *daemon) run(ctx context.Context, todo schedule.Todo) bool {
+	d.mu.Lock()
 	d.began = append(d.began, todo)
 	if d.active++; d.active > 1 {
 		d.t.Error("two runs at a time")
 	}
-	defer func() { d.active-- }()
+	d.mu.Unlock()
 	timer := time.NewTimer(d.length)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		d.whole = append(d.whole, todo)
-		return true
 	case <-ctx.Done():
+		todo = schedule.Todo{}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.active--
+	if !todo.Run {
 		return false
 	}
-}
-
-// wait lets time pass.
-func wait(d time.Duration) {
-	<-time.After(d)
-	synctest.Wait()
+	d.whole = append(d.whole, todo)
+	return true
 }
 
 // TestYear runs a year of weekly syncs in a process that is restarted, killed in the middle of runs, asleep, asked for
@@ -87,32 +132,31 @@ func TestYear(t *testing.T) {
 				z := zone(t, name)
 				start := time.Now()
 				end := start.AddDate(1, 0, 0)
-				d := &daemon{t: t, length: 40 * time.Minute, clock: schedule.Clock{Name: name, Schedule: parse(t, "weekly on sunday at 02:00", z)}}
+				d := newDaemon(t, 40 * time.Minute, "weekly on sunday at 02:00", z, schedule.Policy{})
 				chance := rand.New(rand.NewPCG(uint64(i), 1))
-				d.start()
 				asked := 0
 				for time.Now().Before(end) {
 					if !unkind {
-						wait(24 * time.Hour)
+						d.wait(24 * time.Hour)
 						continue
 					}
-					wait(time.Duration(chance.IntN(48*60)) * time.Minute)
+					d.wait(time.Duration(chance.IntN(48*60)) * time.Minute)
 					switch chance.IntN(4) {
 					case 0: // down, for less than a week
 						d.stop()
-						wait(time.Duration(chance.IntN(100)) * time.Hour)
+						d.wait(time.Duration(chance.IntN(100)) * time.Hour)
 						d.start()
 					case 1: // killed in the next run, if it is soon
-						wait(time.Duration(chance.IntN(60)) * time.Minute)
+						d.wait(time.Duration(chance.IntN(60)) * time.Minute)
 						d.stop()
 						d.start()
 					case 2: // a clock that is up to three hours wrong, this way or the other
 						d.skew = time.Duration(chance.IntN(360)-180) * time.Minute
-						wait(time.Duration(chance.IntN(300)) * time.Minute)
+						d.wait(time.Duration(chance.IntN(300)) * time.Minute)
 						d.skew = 0
 					case 3:
 						asked++
-						if err := d.loop.SyncNow(t.Context()); err != nil {
+						if err := d.syncNow(); err != nil {
 							t.Error(err)
 						}
 					}
@@ -120,8 +164,9 @@ func TestYear(t *testing.T) {
 				d.stop()
 				want := 0
 				y, m, day := start.In(z).Date()
-				for at := time.Date(y, m, day, 3, 0, 0, 0, z); at.Before(d.stored.Seen); at = at.AddDate(0, 0, 1) {
-					if at.After(start) && at.Weekday() == time.Sunday {
+				for at := start; at.Before(d.stored.Seen); day++ {
+					at = time.Date(y, m, day, 2, 0, 0, 0, z)
+					if at.After(start) && at.Before(d.stored.Seen) && at.Weekday() == time.Sunday {
 						want++
 					}
 				}
@@ -152,29 +197,28 @@ func TestYear(t *testing.T) {
 
 func TestSyncNow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := &daemon{t: t, length: time.Hour, clock: schedule.Clock{Schedule: parse(t, "weekly on sunday at 02:00", nil)}}
-		d.start()
+		d := newDaemon(t, time.Hour, "weekly on sunday at 02:00", nil, schedule.Policy{})
 		for range 3 {
-			if err := d.loop.SyncNow(t.Context()); err != nil {
+			if err := d.syncNow(); err != nil {
 				t.Fatal(err)
 			}
-			wait(time.Minute)
+			d.wait(time.Minute)
 		}
-		wait(3 * time.Hour)
+		d.wait(3 * time.Hour)
 		if got := len(d.whole); got != 2 {
 			t.Errorf("got %d runs, want one, and one more for those who asked meanwhile", got)
 		}
 		d.broken = errors.New("the disk is full")
-		if err := d.loop.SyncNow(t.Context()); !errors.Is(err, d.broken) {
+		if err := d.syncNow(); !errors.Is(err, d.broken) {
 			t.Errorf("got %v, want that the wish is not stored", err)
 		}
 		d.broken = nil
-		wait(time.Hour)
+		d.wait(time.Hour)
 		if got := len(d.began); got != 2 {
 			t.Errorf("got %d runs, want none that was refused", got)
 		}
 		d.stop()
-		if err := d.loop.SyncNow(t.Context()); !errors.Is(err, schedule.ErrOver) {
+		if err := d.syncNow(); !errors.Is(err, schedule.ErrOver) {
 			t.Errorf("got %v, want ErrOver", err)
 		}
 	})
@@ -192,14 +236,15 @@ func TestSyncNowGivesUp(t *testing.T) {
 // TestBrokenStore keeps the store from working when a slot comes due, and again when its run ends.
 func TestBrokenStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := &daemon{t: t, length: 10 * time.Minute, clock: schedule.Clock{Schedule: parse(t, "daily at 02:00", nil)}}
+		d := newDaemon(t, 10 * time.Minute, "daily at 02:00", nil, schedule.Policy{})
 		d.broken = errors.New("the disk is full")
+		d.stop()
 		d.start()
-		wait(90 * time.Minute)
+		d.wait(90 * time.Minute)
 		d.broken = nil
-		wait(20 * time.Minute) // 01:50
+		d.wait(20 * time.Minute) // 01:50
 		d.broken = errors.New("the disk is full")
-		wait(time.Hour)
+		d.wait(time.Hour)
 		if len(d.began) > 0 {
 			t.Error("a run began of which nobody would have known")
 		}
@@ -207,14 +252,14 @@ func TestBrokenStore(t *testing.T) {
 			t.Errorf("the problem was told %d times", len(d.told))
 		}
 		d.broken = nil
-		wait(5 * time.Minute)
+		d.wait(5 * time.Minute)
 		d.broken = errors.New("the disk is full")
-		wait(time.Hour)
+		d.wait(time.Hour)
 		if len(d.whole) != 1 || d.stored.Run.Began.IsZero() {
 			t.Fatalf("got %d runs, stored %+v", len(d.whole), d.stored)
 		}
 		d.broken = nil
-		wait(2 * time.Minute)
+		d.wait(2 * time.Minute)
 		if len(d.began) != 1 || !d.stored.Run.Began.IsZero() || d.stored.LastRun.Ended.IsZero() {
 			t.Errorf("got %d runs, stored %+v", len(d.began), d.stored)
 		}
@@ -224,16 +269,15 @@ func TestBrokenStore(t *testing.T) {
 
 func TestCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := &daemon{t: t, length: time.Hour, clock: schedule.Clock{Schedule: parse(t, "daily at 02:00", nil), Policy: schedule.Policy{Missed: schedule.NextSlot}}}
-		d.start()
-		wait(150 * time.Minute)
+		d := newDaemon(t, time.Hour, "daily at 02:00", nil, schedule.Policy{Missed: schedule.NextSlot})
+		d.wait(150 * time.Minute)
 		d.stop()
 		if len(d.began) != 1 || len(d.whole) != 0 || d.stored.Run.Began.IsZero() {
 			t.Fatalf("began %d, ended %d", len(d.began), len(d.whole))
 		}
-		wait(time.Hour)
+		d.wait(time.Hour)
 		d.start()
-		wait(2 * time.Hour)
+		d.wait(2 * time.Hour)
 		d.stop()
 		if len(d.began) != 2 || len(d.whole) != 1 || !d.whole[0].Slot.Equal(d.began[0].Slot) {
 			t.Errorf("began %v, ended %v", d.began, d.whole)
@@ -244,23 +288,22 @@ func TestCutOff(t *testing.T) {
 // TestReload replaces the schedule while a run is under way.
 func TestReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := &daemon{t: t, length: time.Hour, clock: schedule.Clock{Schedule: parse(t, "daily at 02:00", nil)}}
-		d.start()
-		wait(150 * time.Minute)
+		d := newDaemon(t, time.Hour, "daily at 02:00", nil, schedule.Policy{})
+		d.wait(150 * time.Minute)
 		next := schedule.Clock{Schedule: parse(t, "hourly at :45", nil)}
-		if err := d.loop.Reload(t.Context(), next); err != nil {
+		if err := d.reload(next); err != nil {
 			t.Fatal(err)
 		}
-		wait(85 * time.Minute) // 03:55
+		d.wait(85 * time.Minute) // 03:55
 		if len(d.whole) != 1 || len(d.began) != 2 || d.began[1].Slot.Minute() != 45 {
 			t.Errorf("began %v, ended %v", d.began, d.whole)
 		}
 		d.broken = errors.New("the disk is full")
-		if err := d.loop.Reload(t.Context(), schedule.Clock{}); err == nil {
+		if err := d.reload(schedule.Clock{}); err == nil {
 			t.Error("a schedule was replaced that could not be stored")
 		}
 		d.broken = nil
-		wait(90 * time.Minute)
+		d.wait(90 * time.Minute)
 		if len(d.began) < 4 {
 			t.Errorf("the schedule before does not go on: began %v", d.began)
 		}
@@ -272,10 +315,9 @@ func TestReload(t *testing.T) {
 func TestSuspended(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		looks := 0
-		d := &daemon{t: t, length: time.Minute, clock: schedule.Clock{Schedule: parse(t, "every 6 hours", nil)}}
-		d.start()
+		d := newDaemon(t, time.Minute, "every 6 hours", nil, schedule.Policy{})
 		d.skew = 19 * time.Hour
-		wait(time.Minute + time.Second)
+		d.wait(time.Minute + time.Second)
 		if len(d.began) != 1 || d.began[0].Slot.Hour() != 18 {
 			t.Errorf("got %v, want one run for the last slot", d.began)
 		}

@@ -1,0 +1,203 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"dirsync"
+	"dirsync/sync/plan"
+)
+
+// Taking says what to take back.
+type Taking struct {
+	// Run is the run whose changes are taken back, and People those whom it is about; nil means everybody.
+	Run    dirsync.RunID
+	People []dirsync.ID
+	// All takes back what has been changed since, too.
+	All bool
+	// Digest is that of the preview that was seen; Undo does nothing if it would do anything else.
+	Digest string
+	// By is who asks.
+	By string
+}
+
+// TakenBack is one line of an undoing.
+type TakenBack struct {
+	// Was is the change that was made, Back the way back.
+	Was  dirsync.Change
+	Back plan.Undone
+}
+
+// UndoPreview is what an undoing would do.
+type UndoPreview struct {
+	// Digest identifies the list of changes.
+	Digest string
+	Counts map[dirsync.ChangeKind]int
+	// Nothing counts the changes that need none, Since the people of whom something has changed since.
+	Nothing, Since int
+}
+
+// PreviewUndo finds the way back from a run and calls fn for each change that it made, in the order of its plan. It
+// writes nothing.
+func (e *Engine) PreviewUndo(ctx context.Context, t Taking, fn func(TakenBack) error) (UndoPreview, error) {
+	pv := UndoPreview{Counts: map[dirsync.ChangeKind]int{}}
+	var list plan.List
+	err := e.eachUndone(ctx, t, func(batch []TakenBack) error {
+		for _, b := range batch {
+			if len(b.Back.Since) > 0 {
+				pv.Since++
+			}
+			if c := b.Back.Change; c != nil {
+				pv.Counts[c.Kind]++
+				list.Add(undoDigest(*c))
+			} else {
+				pv.Nothing++
+			}
+			if err := fn(b); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	pv.Digest = list.Digest()
+	return pv, err
+}
+
+// undoDigest identifies one change of an undoing.
+func undoDigest(c dirsync.Change) string {
+	text := fmt.Sprintf("%s %s %s", c.Kind, c.Person, c.Account)
+	for _, f := range c.After {
+		before, _ := c.Before.Get(f.Field)
+		text += fmt.Sprintf(" %q %q %q", f.Field, before.Text, f.Value.Text)
+	}
+	return text
+}
+
+// eachUndone calls fn for the changes that a run has made, a batch at a time, with the way back from each.
+func (e *Engine) eachUndone(ctx context.Context, t Taking, fn func([]TakenBack) error) error {
+	for after := (dirsync.PlanKey{}); ; {
+		outcomes, err := e.Store.Outcomes(ctx, t.Run, after, e.batch())
+		if err != nil {
+			return err
+		}
+		if len(outcomes) == 0 {
+			return nil
+		}
+		var batch []TakenBack
+		for _, o := range outcomes {
+			after = dirsync.PlanKey{Kind: o.Change.Kind, Seq: o.Change.Seq}
+			if o.Result != dirsync.Done || t.People != nil && !slices.Contains(t.People, o.Change.Person) {
+				continue
+			}
+			p, err := e.Store.Person(ctx, o.Change.Person)
+			if err != nil {
+				return err
+			}
+			batch = append(batch, TakenBack{Was: o.Change, Back: plan.Undo(o.Change, p, t.All)})
+		}
+		if err := fn(batch); err != nil {
+			return err
+		}
+	}
+}
+
+// Undo takes back what a run has done, as a run of its own: planned, journalled and applied like any other. Whoever is
+// taken back is kept as they then are until the source has something else to say of them, or the next run would only do
+// it again.
+//
+// It does what the preview with the same digest has shown, and nothing else. Should the process die, what was under way
+// is made certain by the next run or undoing, and asking again does the rest.
+func (e *Engine) Undo(ctx context.Context, t Taking) (dirsync.Run, error) {
+	op := fmt.Sprintf("undo run %d", t.Run)
+	if err := e.recover(ctx); err != nil {
+		return dirsync.Run{}, fmt.Errorf("recover the last run: %w", err)
+	}
+	pv, err := e.PreviewUndo(ctx, t, func(TakenBack) error { return nil })
+	switch {
+	case err != nil:
+		return dirsync.Run{}, fmt.Errorf("%s: %w", op, err)
+	case pv.Digest == "":
+		return dirsync.Run{}, &dirsync.Error{Op: op, Kind: dirsync.Conflict, Err: fmt.Errorf("there is nothing to take back")}
+	case len(t.Digest) < 8 || len(t.Digest) > len(pv.Digest) || pv.Digest[:len(t.Digest)] != t.Digest:
+		return dirsync.Run{}, &dirsync.Error{Op: op, Kind: dirsync.Conflict, Err: fmt.Errorf("it would not do what was shown"),
+			Hint: "Look at what it would do now, and confirm that."}
+	}
+	r := dirsync.Run{Sync: e.Sync, Status: dirsync.Running, Phase: dirsync.PhasePlan, Started: e.now(), AskedBy: t.By, Batch: e.batch(), Undoes: t.Run}
+	if r.ID, err = e.Store.NewRun(ctx, r); err != nil {
+		return dirsync.Run{}, fmt.Errorf("begin a run: %w", err)
+	}
+	tl := &tally{planned: map[dirsync.ChangeKind]int{}}
+	before := e.requests()
+	err = e.takeBack(ctx, &r, t, tl)
+	r.Requests.Target = e.requests().Target - before.Target
+	return e.end(ctx, r, tl, err)
+}
+
+// takeBack plans and applies an undoing.
+func (e *Engine) takeBack(ctx context.Context, r *dirsync.Run, t Taking, tl *tally) error {
+	err := e.eachUndone(ctx, t, func(batch []TakenBack) error {
+		var decisions []dirsync.Decision
+		var changes []dirsync.Change
+		for _, b := range batch {
+			c := b.Back.Change
+			if c == nil {
+				continue
+			}
+			c.Asked = c.Dangers()
+			c.Why = fmt.Sprintf("run %d is taken back", t.Run)
+			tl.plan(*c)
+			decisions, changes = append(decisions, dirsync.Decision{Seq: c.Seq, Mark: c.Mark, Change: c}), append(changes, *c)
+		}
+		if len(changes) == 0 {
+			return nil
+		}
+		if err := e.Store.Decide(ctx, r.ID, decisions); err != nil {
+			return err
+		}
+		return e.keepUndone(ctx, r, changes)
+	})
+	if err != nil {
+		return fmt.Errorf("plan: %w", err)
+	}
+	r.Phase = dirsync.PhaseApply
+	if err := e.Store.SaveRun(ctx, *r); err != nil {
+		return fmt.Errorf("save the plan: %w", err)
+	}
+	if err := e.apply(ctx, r, tl); err != nil {
+		return fmt.Errorf("apply: %w", err)
+	}
+	return nil
+}
+
+// keepUndone marks people whose change is taken back.
+func (e *Engine) keepUndone(ctx context.Context, r *dirsync.Run, changes []dirsync.Change) error {
+	digests, err := e.digests(ctx, changes)
+	if err != nil {
+		return err
+	}
+	marks := make([]dirsync.Mark, len(changes))
+	for i, c := range changes {
+		marks[i] = dirsync.Mark{Seq: c.Seq, Kind: dirsync.Kept, Digest: digests[i], Undone: r.ID, By: r.AskedBy, At: e.now(),
+			Why: fmt.Sprintf("run %d was taken back", r.Undoes)}
+	}
+	return e.Store.Mark(ctx, marks)
+}
+
+// forgetUndone takes away the marks of an undoing that ended before anything was taken back.
+func (e *Engine) forgetUndone(ctx context.Context, r dirsync.Run) error {
+	if r.Undoes == 0 || r.Phase != dirsync.PhasePlan {
+		return nil
+	}
+	for after := dirsync.Seq(0); ; {
+		marks, err := e.Store.Marked(ctx, after, e.batch())
+		if err != nil || len(marks) == 0 {
+			return err
+		}
+		after = marks[len(marks)-1].Seq
+		marks = slices.DeleteFunc(marks, func(m dirsync.Mark) bool { return m.Undone != r.ID })
+		if err := e.Store.Unmark(ctx, marks); err != nil {
+			return err
+		}
+	}
+}
