@@ -29,7 +29,9 @@ type reader struct {
 	doubt map[dirsync.ID]bool
 	full  bool
 	// deleted were deleted once. What their reports' links to them say then, the service leaves open.
-	deleted                map[dirsync.ID]bool
+	deleted map[dirsync.ID]bool
+	// since are who was there when the round under way began.
+	since                  []string
 	lagged                 bool
 	errs, rounds, restarts int
 }
@@ -70,7 +72,7 @@ func TestConverge(t *testing.T) {
 				r.step(1000)
 			}
 			checkPeople(t, r.world, r.known, []string{"department", "employeeOrgData"})
-			r.checkManagers()
+			checkManagers(t, r.world, r.known, r.deleted)
 			total.errs, total.rounds, total.restarts = total.errs+r.errs, total.rounds+r.rounds, total.restarts+r.restarts
 		})
 	}
@@ -150,14 +152,15 @@ func (r *reader) change() {
 	}
 }
 
-func (r *reader) checkManagers() {
-	r.t.Helper()
-	for _, u := range r.Users() {
+// checkManagers leaves out those who were deleted once.
+func checkManagers(t *testing.T, w *world, known people, deleted map[dirsync.ID]bool) {
+	t.Helper()
+	for _, u := range w.Users() {
 		id := dirsync.ID(fmt.Sprint(u["id"]))
 		want, _ := u["manager"].(string)
-		got := r.known[id].Text("manager")
-		if got != want && !r.deleted[dirsync.ID(got)] && !r.deleted[dirsync.ID(want)] {
-			r.t.Errorf("%s: got manager %q, want %q", id, got, want)
+		got := known[id].Text("manager")
+		if got != want && !deleted[dirsync.ID(got)] && !deleted[dirsync.ID(want)] {
+			t.Errorf("%s: got manager %q, want %q", id, got, want)
 		}
 	}
 }
@@ -170,6 +173,9 @@ func (r *reader) step(pages int) {
 			r.doubt[id] = true
 		}
 	}
+	if r.at == r.base {
+		r.since = r.IDs()
+	}
 	stop := errors.New("stop")
 	err := r.source.Read(r.t.Context(), r.at, func(p dirsync.Page) error {
 		r.take(p.Records)
@@ -177,6 +183,7 @@ func (r *reader) step(pages int) {
 			if err := r.confirm(); err != nil {
 				return err
 			}
+			r.checkNobodyIsLost()
 			r.base, r.full, r.rounds = p.Next, false, r.rounds+1
 		}
 		r.at = p.Next
@@ -202,10 +209,24 @@ func (r *reader) step(pages int) {
 	}
 }
 
+// checkNobodyIsLost holds a round that is complete against its promise: whoever was there when it began, and was never
+// deleted, is known.
+func (r *reader) checkNobodyIsLost() {
+	r.t.Helper()
+	for _, id := range r.since {
+		if _, known := r.known[dirsync.ID(id)]; !known && !r.lagged && !r.deleted[dirsync.ID(id)] {
+			r.t.Errorf("%s was lost", id)
+		}
+	}
+}
+
 func (r *reader) take(records []dirsync.Record) {
 	for _, rec := range records {
 		if rec.Gone != dirsync.Present {
 			delete(r.doubt, rec.ID)
+			if _, there := r.User(string(rec.ID)); there && !r.deleted[rec.ID] {
+				r.t.Errorf("%s was told to be gone, and never was", rec.ID)
+			}
 			continue
 		}
 		if !r.full {

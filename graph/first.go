@@ -63,9 +63,9 @@ const (
 // is walked. The index may know too many, because it has not heard of deletions, so it is asked again some times; a number
 // that is too small, or none, is no proof of anything and changes nothing.
 //
-// The walk after lists has two ends to hold together. What it leaves out because it was deleted in the meantime was
-// perhaps listed, and is told from the token before the walk; what its own pages have seen stands by its own link. So it
-// catches up from both, and the round's Cursor is that of the second.
+// The walk after lists has two ends to hold together. Somebody who was listed and then deleted it does not mention; they
+// are told of from the token before the walk, by every replica once L has gone by after it. And what its own pages have
+// seen stands by its own link. So it waits, catches up from both, and the round's Cursor is that of the second.
 type firstRound struct {
 	Phase string `json:"p"`
 	// Then is where to catch up from, once the parts are listed or the delta query is walked, and Last where to catch up
@@ -143,11 +143,19 @@ func (f *first) begin(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if err := f.client.cfg.Sleep(ctx, f.client.cfg.ReplicaLag); err != nil {
-		return false, f.client.sendError(ctx, f.op(), err)
+	if err := f.settle(ctx); err != nil {
+		return false, err
 	}
 	f.enter(firstRound{Phase: phaseList, Then: link, Open: parts(names)}, "", true)
 	return true, nil
+}
+
+// settle waits until every replica knows what any of them knows now.
+func (f *first) settle(ctx context.Context) error {
+	if err := f.client.cfg.Sleep(ctx, f.client.cfg.ReplicaLag); err != nil {
+		return f.client.sendError(ctx, f.op(), err)
+	}
+	return nil
 }
 
 // enter goes on to another phase, or on in one.
@@ -211,6 +219,11 @@ func (f *first) plain(ctx context.Context) (done bool, err error) {
 func (f *first) catchUp(ctx context.Context) (done bool, err error) {
 	at, r := f.mark, *f.mark.First
 	at.First = nil
+	if r.Last != "" {
+		if err := f.settle(ctx); err != nil {
+			return false, err
+		}
+	}
 	err = f.walk(ctx, at, nil, func(p dirsync.Page, next mark) error {
 		for _, record := range p.Records {
 			if record.Gone == dirsync.Present {
