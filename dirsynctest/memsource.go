@@ -22,6 +22,9 @@ type Source struct {
 	Fault func(op string) (before, after error)
 	// PageSize is the number of rows of a page; zero means 3.
 	PageSize int
+	// FromNow makes a round from the zero Cursor tell of nobody: it is complete at once, and the next one tells what has
+	// changed since. It is what a source does whose people are looked up because they are in a group.
+	FromNow bool
 
 	mu      sync.Mutex
 	rand    *rand.Rand // nil: kind
@@ -167,6 +170,9 @@ func (s *Source) Read(ctx context.Context, since dirsync.Cursor, fn func(dirsync
 func (s *Source) parse(since dirsync.Cursor) (position, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if since == "" && s.FromNow {
+		return position{Epoch: s.epoch, Pages: s.pages, Start: s.clock, At: s.clock}, nil
+	}
 	if since == "" {
 		return position{Epoch: s.epoch, Pages: s.pages, Start: s.clock, Full: true}, nil
 	}

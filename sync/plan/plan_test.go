@@ -30,7 +30,9 @@ func at(days int) time.Time {
 }
 
 func TestDecide(t *testing.T) {
-	remove, graced := plan.Policy{WhenDeleted: plan.Delete}, plan.Policy{WhenDeleted: plan.Delete, Grace: 30 * day}
+	remove := plan.Policy{WhenDeleted: plan.Delete, WhenOutOfScope: plan.Delete}
+	graced := remove
+	graced.Grace = 30 * day
 	here := plan.Wanted{InScope: true, Values: user("Ana", "2020"), CreateOnly: []string{"joined"}}
 	active := dirsync.Link{Account: "a1", Active: true, Held: user("Ana", "2020")}
 	inactive := dirsync.Link{Account: "a1", Held: user("Ana", "2020"), DeactivatedAt: at(10)}
@@ -139,7 +141,8 @@ func world(t *rapid.T) (dirsync.Person, plan.Wanted, plan.Policy, time.Time) {
 	if rapid.Bool().Draw(t, "bad") {
 		w.Faults = []dirsync.Fault{{Field: "name", Reason: "is bad"}}
 	}
-	pol := plan.Policy{WhenDeleted: plan.Action(rapid.IntRange(0, 1).Draw(t, "policy")), Grace: time.Duration(rapid.IntRange(0, 40).Draw(t, "grace")) * day}
+	action := plan.Action(rapid.IntRange(0, 1).Draw(t, "policy"))
+	pol := plan.Policy{WhenDeleted: action, WhenOutOfScope: action, Grace: time.Duration(rapid.IntRange(0, 40).Draw(t, "grace")) * day}
 	return p, w, pol, at(days.Draw(t, "now"))
 }
 
