@@ -91,7 +91,7 @@ func (d *daemon) start() {
 			defer d.mu.Unlock()
 			d.told = append(d.told, err)
 		},
-		Now:     d.now,
+		Now: d.now,
 	})
 	over := make(chan struct{})
 	loop := d.loop
@@ -128,11 +128,14 @@ func (d *daemon) run(ctx context.Context, todo schedule.Todo) bool {
 func TestYear(t *testing.T) {
 	for i, name := range []string{"Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "UTC"} {
 		for _, unkind := range []bool{false, true} {
+			if !unkind && name != "Australia/Lord_Howe" {
+				continue // one quiet year is enough; each takes half a million looks at the clock
+			}
 			synctest.Test(t, func(t *testing.T) {
 				z := zone(t, name)
 				start := time.Now()
 				end := start.AddDate(1, 0, 0)
-				d := newDaemon(t, 40 * time.Minute, "weekly on sunday at 02:00", z, schedule.Policy{})
+				d := newDaemon(t, 40*time.Minute, "weekly on sunday at 02:00", z, schedule.Policy{})
 				chance := rand.New(rand.NewPCG(uint64(i), 1))
 				asked := 0
 				for time.Now().Before(end) {
@@ -176,19 +179,22 @@ func TestYear(t *testing.T) {
 						slots[r.Slot]++
 					}
 				}
+				ran := 0
 				for slot, n := range slots {
 					if local := slot.In(z); n != 1 || local.Weekday() != time.Sunday {
 						t.Errorf("%s: %d runs for %s", name, n, local)
 					}
-				}
-				t.Logf("%s: %d Sundays, %d runs for them, %d asked for, %d begun, %d writes", name, want, len(slots), asked, len(d.began), d.saves)
-				if want != 52 && want != 53 || len(slots) != want && len(slots) != want-1 {
-					t.Errorf("%s: got %d runs in %d weeks", name, len(slots), want)
-				}
-				for at := d.clock.Schedule.Next(start); at.Before(d.stored.Seen.Add(-d.length - time.Hour)); at = d.clock.Schedule.Next(at) {
-					if slots[at.UTC()] != 1 {
-						t.Errorf("%s: no run for %s", name, at)
+					if !slot.After(d.stored.Seen) {
+						ran++
 					}
+				}
+				// The last one may have been stopped in the middle; then it is remembered.
+				if slot := d.stored.Run.Slot; !slot.IsZero() {
+					ran++
+				}
+				t.Logf("%s: %d Sundays, %d runs for them, %d asked for, %d begun, %d writes", name, want, ran, asked, len(d.began), d.saves)
+				if want != 52 && want != 53 || ran != want {
+					t.Errorf("%s: got %d runs in %d weeks", name, ran, want)
 				}
 			})
 		}
@@ -236,9 +242,10 @@ func TestSyncNowGivesUp(t *testing.T) {
 // TestBrokenStore keeps the store from working when a slot comes due, and again when its run ends.
 func TestBrokenStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDaemon(t, 10 * time.Minute, "daily at 02:00", nil, schedule.Policy{})
+		d := newDaemon(t, 10*time.Minute, "daily at 02:00", nil, schedule.Policy{})
 		d.broken = errors.New("the disk is full")
 		d.stop()
+		d.stored = schedule.State{}
 		d.start()
 		d.wait(90 * time.Minute)
 		d.broken = nil
