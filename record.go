@@ -67,6 +67,10 @@ type Record struct {
 	Whole bool
 	// Members are changes to a group's direct members. They are a slice of the membership, never the whole.
 	Members []MemberChange
+	// Fresh says that the round reads this group from the beginning, so that all its members are told of until the round is
+	// complete. Whoever is known as a member from before and is not told of by then may have left without being
+	// mentioned; GroupSource.Members can say.
+	Fresh bool
 }
 
 // MemberChange says that somebody joined or left a group. Leaving says nothing about the member's own existence.

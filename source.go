@@ -48,7 +48,7 @@ type Source interface {
 // were chosen, all groups that are nested in them if it was made to, or all groups of the tenant.
 //
 // A round from the zero Cursor delivers every followed group and every member. Any round delivers, of each group that it
-// follows for the first time, a record with all members, or a tombstone. A group that cannot be read makes Read fail: a
+// follows for the first time, Fresh records with all members, or a tombstone. A group that cannot be read makes Read fail: a
 // membership of which nobody may know is never delivered as an empty one.
 type GroupSource interface {
 	Source
