@@ -49,7 +49,9 @@ type stream struct {
 	Inside bool   `json:"p,omitempty"`
 	// Done says that the stream is read to its end in the round under way.
 	Done bool `json:"d,omitempty"`
-	// Unseen are, in the first round of a stream, the groups of which it has said nothing.
+	// First says that the round under way is the first one of this stream, and Unseen are the groups of which it has said
+	// nothing so far.
+	First  bool         `json:"f,omitempty"`
 	Unseen []dirsync.ID `json:"u,omitempty"`
 }
 
@@ -76,7 +78,7 @@ func (m groupMark) finished() bool {
 func (m groupMark) next() groupMark {
 	m.Streams = slices.Clone(m.Streams)
 	for i := range m.Streams {
-		m.Streams[i].Done = false
+		m.Streams[i].Done, m.Streams[i].First = false, false
 	}
 	return m
 }
@@ -136,7 +138,7 @@ func (g *GroupSource) parseCursor(cursor dirsync.Cursor) (groupMark, error) {
 	if cursor == "" {
 		m := groupMark{Tenant: g.client.cfg.Tenant, Select: groupProperties(), All: g.cfg.All, Nested: g.cfg.Nested}
 		if m.All {
-			m.Streams = []stream{{}}
+			m.Streams = []stream{{First: true}}
 		}
 		return m, nil
 	}

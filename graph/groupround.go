@@ -76,7 +76,7 @@ func (r *groupRound) find(id dirsync.ID) {
 // follow makes streams for the groups that were found.
 func (r *groupRound) follow() {
 	for ids := range slices.Chunk(r.mark.Found, streamIDs) {
-		r.mark.Streams = append(r.mark.Streams, stream{IDs: slices.Clone(ids), Unseen: slices.Clone(ids)})
+		r.mark.Streams = append(r.mark.Streams, stream{IDs: slices.Clone(ids), First: true, Unseen: slices.Clone(ids)})
 	}
 	r.mark.Found = nil
 }
@@ -189,6 +189,7 @@ func (r *groupRound) take(ctx context.Context, p groupPage) error {
 			s.Unseen = slices.Delete(s.Unseen, i, i+1)
 		}
 		r.nested(rec.Members)
+		rec.Fresh = s.First && rec.Gone == dirsync.Present
 		records = append(records, rec)
 	}
 	return r.deliver(records)
@@ -250,6 +251,7 @@ func (r *groupRound) membersOf(ctx context.Context, rec dirsync.Record) (dirsync
 	if err := r.checkHidden(ctx, groupsOp, rec); err != nil {
 		return rec, err
 	}
+	rec.Fresh = true
 	err := r.list(ctx, rec.ID, func(members []dirsync.Membership) error {
 		if rec.Members != nil {
 			if err := r.deliver([]dirsync.Record{rec}); err != nil {
