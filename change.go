@@ -215,6 +215,12 @@ type Outcome struct {
 	Error string
 }
 
+// PersonChange is one change of a person, and the run that made it.
+type PersonChange struct {
+	Run     RunID
+	Outcome Outcome
+}
+
 // Result is how a change ended.
 type Result uint8
 

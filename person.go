@@ -37,6 +37,9 @@ type Link struct {
 	Doubt ChangeKind
 	// DeactivatedAt is when we deactivated the account; zero while it is active.
 	DeactivatedAt time.Time
+	// Joined is the field by which an account that was there before us was found to be this person's; empty when we made
+	// the account, or found it by the object id.
+	Joined string
 }
 
 // IsZero tells a person without an account from one that has, or may have, one.
@@ -85,6 +88,8 @@ const (
 	WhyGrace                   // a deletion waits for the grace period to end
 	WhyConflict                // another person has what this one needs
 	WhyGroups                  // they joined or left a group, or a group of theirs did
+	WhyDrift                   // the target is not as it was left
+	WhyAsked                   // a person asked for it
 )
 
 func (w Why) String() string {
@@ -105,6 +110,10 @@ func (w Why) String() string {
 		return "conflict"
 	case WhyGroups:
 		return "groups changed"
+	case WhyDrift:
+		return "target changed"
+	case WhyAsked:
+		return "asked for"
 	default:
 		return "nothing"
 	}
@@ -151,6 +160,8 @@ type Totals struct {
 	Rejected, Owed int
 	// Differing are the accounts that differ from the source in a field that is written only once; see Decision.Differs.
 	Differing int
+	// Kept are the people of whom somebody has decided that they stay as they are.
+	Kept int
 	// Failing are those of the owed whose last change failed: Owed.Attempts is not zero.
 	Failing int
 }

@@ -40,8 +40,12 @@ type Run struct {
 	Counts  Counts
 	// Requests count what was sent to each side, retries included.
 	Requests Requests
-	// Holds are the kinds of change that the guard kept back.
+	// Holds are what the guard kept back.
 	Holds []Hold
+	// Spent is what the run has taken away without having been asked to by a person. The limits of later runs count it.
+	Spent Spent
+	// Undoes is the run that this one undoes; zero when it is an ordinary one.
+	Undoes RunID `json:",omitempty"`
 	// Batch is the largest number of changes that are ever sent before their outcomes are written down. After a crash
 	// at most that many changes are in doubt.
 	Batch int
@@ -108,11 +112,48 @@ type GroupRun struct {
 // Requests count what a run sent.
 type Requests struct{ Source, Target int }
 
-// Hold is one kind of destructive change that the guard kept back.
-type Hold struct {
-	Kind ChangeKind
-	// Count is how many changes the plan had, Allowed how many would have gone through.
-	Count, Allowed int
-	// Reason explains the numbers in a sentence.
-	Reason string
+// Spent counts what was taken away, by danger: accounts, memberships and values.
+type Spent struct {
+	Deletions     int `json:",omitempty"`
+	Deactivations int `json:",omitempty"`
+	Removals      int `json:",omitempty"`
+	Blankings     int `json:",omitempty"`
+}
+
+// Of returns the figure of one danger.
+func (s Spent) Of(d Danger) int {
+	if at := s.at(d); at != nil {
+		return *at
+	}
+	return 0
+}
+
+// Add counts n more of one danger.
+func (s *Spent) Add(d Danger, n int) {
+	if at := s.at(d); at != nil {
+		*at += n
+	}
+}
+
+// Plus returns the sum of both.
+func (s Spent) Plus(other Spent) Spent {
+	for _, d := range Dangers() {
+		s.Add(d, other.Of(d))
+	}
+	return s
+}
+
+func (s *Spent) at(d Danger) *int {
+	switch d {
+	case Deletion:
+		return &s.Deletions
+	case Deactivation:
+		return &s.Deactivations
+	case Removal:
+		return &s.Removals
+	case Blanking:
+		return &s.Blankings
+	default:
+		return nil
+	}
 }

@@ -44,6 +44,27 @@ func (v Value) Same(other Value) bool {
 	return v == other || v.Type == Email && other.Type == Email && Fold(v.Text) == Fold(other.Text)
 }
 
+// NewList returns a TextList, and null for an empty one.
+func NewList(texts []string) Value {
+	if len(texts) == 0 {
+		return Value{}
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(texts) // a list of strings
+	return Value{Type: TextList, Text: strings.TrimRight(b.String(), "\n")}
+}
+
+// List returns the texts of a TextList, in a slice of their own. It is nil for anything else.
+func (v Value) List() []string {
+	var out []string
+	if v.Type != TextList || json.Unmarshal([]byte(v.Text), &out) != nil {
+		return nil
+	}
+	return out
+}
+
 // MarshalJSON writes null, a boolean, a number, a list of strings or a string, by the value's type.
 func (v Value) MarshalJSON() ([]byte, error) {
 	switch v.Type {
