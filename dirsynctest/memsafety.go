@@ -130,6 +130,17 @@ func (s *Store) Marked(ctx context.Context, after dirsync.Seq, limit int) (out [
 	return out, err
 }
 
+// kept counts the people with a mark that says that they stay as they are.
+func (s *Store) kept() int {
+	people := map[dirsync.Seq]bool{}
+	for _, m := range s.marks {
+		if m.Kind == dirsync.Kept {
+			people[m.Seq] = true
+		}
+	}
+	return len(people)
+}
+
 // Planned implements engine.Safety.
 func (s *Store) Planned(ctx context.Context, id dirsync.RunID, keys []dirsync.PlanKey) (out []dirsync.Change, err error) {
 	err = s.do(ctx, "Planned", func() error {
@@ -158,6 +169,7 @@ func (s *Store) Correct(ctx context.Context, links map[dirsync.Seq]dirsync.Link,
 		for seq, link := range links {
 			p, _ := s.known("correct", seq)
 			p.Link = cloneLink(link)
+			p.differs = p.differs && !link.IsZero()
 			s.owe(p, dirsync.WhyDrift, now)
 		}
 		return nil
@@ -180,6 +192,10 @@ func (s *Store) ChangesOf(ctx context.Context, person dirsync.Seq, limit int) (o
 				}
 				o := r.outcomes[k]
 				o.Change = cloneChange(c)
+				if o.Rejection != nil {
+					rejection := cloneRejection(*o.Rejection)
+					o.Rejection = &rejection
+				}
 				out = append(out, engine.PersonChange{Run: id, Outcome: o})
 			}
 		}

@@ -39,6 +39,7 @@ type person struct {
 	differs   bool
 	seen      uint64 // the round that last mentioned them while everybody was read; 0: none
 	unsure    bool   // whether that mention left out what the shadow holds
+	noted     bool   // whether a round that may have to be redone mentioned them
 }
 
 type run struct {
@@ -88,8 +89,12 @@ func (s *Store) SetReadState(ctx context.Context, state dirsync.ReadState) error
 func (s *Store) Merge(ctx context.Context, records []dirsync.Record, state dirsync.ReadState, now time.Time) (m dirsync.Merged, err error) {
 	err = s.do(ctx, "Merge", func() error {
 		s.mark++
+		if !state.Full && !state.Open && !state.Redo {
+			s.forgetNoted()
+		}
 		for _, r := range records {
 			s.merge(r, state, now, &m)
+			s.note(r, state)
 		}
 		s.state = state
 		return nil
@@ -150,6 +155,27 @@ func (s *Store) see(p *person, whole, unsaid bool, state dirsync.ReadState) {
 	p.unsure = !whole && (p.unsure || unsaid)
 }
 
+// note keeps in mind whom a round mentions that is not of everybody. s.state is still the state before the batch.
+func (s *Store) note(r dirsync.Record, state dirsync.ReadState) {
+	p := s.ids[r.ID]
+	switch completing := !state.Open && s.state.Open; {
+	case p == nil || state.Full:
+	case state.Open || state.Redo && completing:
+		p.noted = true
+	case r.Whole || r.Gone != dirsync.Present:
+		p.noted = false
+	}
+}
+
+func (s *Store) forgetNoted() {
+	for _, p := range s.people {
+		p.noted = false
+	}
+}
+
+// redone tells whether the last round is complete, was not of everybody, and was begun more than once.
+func redone(state dirsync.ReadState) bool { return state.Redo && !state.Full && !state.Open }
+
 // owe gives p a new debt, or a new mark to the one that stands.
 func (s *Store) owe(p *person, why dirsync.Why, now time.Time) {
 	if p.Owed.Mark == 0 {
@@ -165,7 +191,11 @@ func (s *Store) Unconfirmed(ctx context.Context, round uint64, after dirsync.Seq
 			if len(out) == limit {
 				return nil
 			}
-			if p.Gone == dirsync.Present && (p.seen != round || p.unsure) {
+			doubtful := p.Gone == dirsync.Present && (p.seen != round || p.unsure)
+			if redone(s.state) {
+				doubtful = p.noted
+			}
+			if doubtful {
 				out = append(out, dirsync.Candidate{Seq: p.Seq, ID: p.ID})
 			}
 		}
@@ -191,6 +221,7 @@ func (s *Store) EndRound(ctx context.Context, state dirsync.ReadState) error {
 		for _, p := range s.people {
 			p.seen, p.unsure = 0, false
 		}
+		s.forgetNoted()
 		s.state = state
 		return nil
 	})
@@ -253,6 +284,7 @@ func (s *Store) Totals(ctx context.Context) (t dirsync.Totals, err error) {
 				t.Failing++
 			}
 		}
+		t.Kept = s.kept()
 		return nil
 	})
 	return t, err

@@ -79,9 +79,18 @@ var rows = []struct {
 		func(b []byte) (any, error) { return decodeAccount(decodeOwned(b), 7) }},
 	{"counters", func(r *rapid.T) any {
 		u := func() uint64 { return rapid.Uint64().Draw(r, "n") }
-		return counters{u(), u(), u(), u(), u(), u(), u(), u(), u(), u()}
+		return counters{u(), u(), u(), u(), u(), u(), u(), u(), u(), u(), optional(r, u)}
 	}, func(v any) []byte { return appendCounters(nil, v.(counters)) },
 		func(b []byte) (any, error) { return decodeCounters(decode(b)) }},
+}
+
+// optional draws what few rows have: nothing, in half of them.
+func optional[T any](r *rapid.T, draw func() T) T {
+	var none T
+	if rapid.Bool().Draw(r, "without") {
+		return none
+	}
+	return draw()
 }
 
 func drawText(r *rapid.T) string { return rapid.StringN(0, 20, -1).Draw(r, "text") }

@@ -11,7 +11,8 @@ import (
 	"dirsync"
 )
 
-// bucketNumbers is the bucket whose sequence numbers the runs of all syncs.
+// bucketNumbers is the bucket whose sequence numbers the runs of all syncs. That of the bucket holds in it numbers the
+// holds.
 const bucketNumbers = "numbers"
 
 func (x *syncTx) runs() (*bolt.Bucket, error) { return x.bucket(x.root, bucketRuns) }
@@ -65,7 +66,7 @@ func (y *Sync) NewRun(ctx context.Context, r dirsync.Run) (id dirsync.RunID, err
 const pruneStep = 4
 
 // SaveRun implements engine.Journal. When the run has ended, the oldest plans beyond the latest KeepRuns are dropped, a
-// few at a time.
+// few at a time, except for those about which somebody has yet to decide.
 func (y *Sync) SaveRun(ctx context.Context, r dirsync.Run) error {
 	return y.update(ctx, "keep run", func(x *syncTx) error {
 		if err := x.knownRun(r.ID); err != nil {
@@ -97,12 +98,26 @@ func (x *syncTx) prunePlans() error {
 		return nil
 	}
 	oldest := binary.BigEndian.Uint64(k)
-	for range pruneStep {
-		k, _ := plans.Cursor().First()
-		if len(k) != 8 || binary.BigEndian.Uint64(k) >= oldest {
-			return nil
+	if k, _ = plans.Cursor().First(); len(k) != 8 || binary.BigEndian.Uint64(k) >= oldest {
+		return nil
+	}
+	held, err := x.heldRuns()
+	if err != nil {
+		return err
+	}
+	var drop []dirsync.RunID
+	cursor = plans.Cursor()
+	for k, _ := cursor.First(); len(k) == 8 && len(drop) < pruneStep; k, _ = cursor.Next() {
+		run := dirsync.RunID(binary.BigEndian.Uint64(k))
+		if uint64(run) >= oldest {
+			break
 		}
-		if err := x.dropPlan(dirsync.RunID(binary.BigEndian.Uint64(k))); err != nil {
+		if !held[run] {
+			drop = append(drop, run)
+		}
+	}
+	for _, run := range drop {
+		if err := x.dropPlan(run); err != nil {
 			return err
 		}
 	}

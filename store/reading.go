@@ -27,6 +27,9 @@ func (y *Sync) Merge(ctx context.Context, records []dirsync.Record, state dirsyn
 			}
 			x.count.round = state.Round
 		}
+		if err := x.beginBatch(state); err != nil {
+			return err
+		}
 		mark, asked := x.newMark(), state.AskedFor()
 		for _, r := range records {
 			if err := x.merge(r, state, asked, mark, now, &m); err != nil {
@@ -50,6 +53,9 @@ func (x *syncTx) merge(r dirsync.Record, state dirsync.ReadState, asked []string
 		m.Unknown++
 		return nil
 	case r.Gone != dirsync.Present:
+		if err := x.note(seq, true); err != nil {
+			return err
+		}
 		return x.mergeTombstone(p, r.Gone, mark, now, m)
 	case seq == 0:
 		m.Added++
@@ -125,7 +131,7 @@ func (x *syncTx) add(r dirsync.Record, state dirsync.ReadState, mark uint64, now
 // see notes that a present person was mentioned.
 func (x *syncTx) see(seq uint64, whole, unsaid bool, state dirsync.ReadState) error {
 	if !state.Full {
-		return nil
+		return x.note(seq, whole)
 	}
 	if _, err := x.seen.set(seq, true); err != nil {
 		return err
@@ -152,6 +158,12 @@ func (x *syncTx) forgetSeen() error {
 // Unconfirmed implements engine.Reading.
 func (y *Sync) Unconfirmed(ctx context.Context, round uint64, after dirsync.Seq, limit int) (out []dirsync.Candidate, err error) {
 	err = y.view(ctx, "list unconfirmed people", func(x *syncTx) error {
+		if redone, err := x.redone(); err != nil {
+			return err
+		} else if redone {
+			out, err = x.notedAfter(uint64(after), limit)
+			return err
+		}
 		for seq := uint64(after); len(out) < limit; {
 			var found bool
 			if seq, found, err = x.present.next(seq, x.count.last); err != nil || !found {
@@ -183,6 +195,9 @@ func (y *Sync) Unconfirmed(ctx context.Context, round uint64, after dirsync.Seq,
 func (y *Sync) EndRound(ctx context.Context, state dirsync.ReadState) error {
 	return y.update(ctx, "end round", func(x *syncTx) error {
 		if err := x.forgetSeen(); err != nil {
+			return err
+		}
+		if err := x.noted.clear(); err != nil {
 			return err
 		}
 		return x.putJSON(keyState, state)

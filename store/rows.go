@@ -180,6 +180,7 @@ type counters struct {
 	differs  uint64
 	mark     uint64 // the Mark that was given last
 	round    uint64 // the round that the bits of the seen belong to
+	kept     uint64 // people with a mark that says that they stay as they are
 }
 
 func appendCounters(b []byte, c counters) []byte {
@@ -187,11 +188,18 @@ func appendCounters(b []byte, c counters) []byte {
 	for _, n := range [...]uint64{c.last, c.gone, c.active, c.inactive, c.rejected, c.owed, c.failing, c.mark, c.round, c.differs} {
 		b = appendUint(b, n)
 	}
+	if c.kept != 0 { // files of before have none
+		b = appendUint(b, c.kept)
+	}
 	return b
 }
 
 func decodeCounters(d *decoder) (counters, error) {
 	c := counters{last: d.uint(), gone: d.uint(), active: d.uint(), inactive: d.uint(), rejected: d.uint(), owed: d.uint(),
 		failing: d.uint(), mark: d.uint(), round: d.uint(), differs: d.uint()}
+	if d.more() {
+		c.kept = d.uint()
+		d.bad = d.bad || c.kept == 0
+	}
 	return c, d.end()
 }

@@ -25,9 +25,11 @@ type Sync struct {
 //	links         Seq → account
 //	owed          Seq → debt
 //	rejected      Seq → rejection
-//	bits          prefix and piece → who is present, seen, seen in doubt, meant to differ, owed with everybody
+//	bits          prefix and piece → who is present, seen, seen in doubt, noted, meant to differ, owed with everybody
 //	runs          RunID → run (JSON)
 //	plans         RunID → a bucket with the plan, what came of it, and how far it was applied
+//	holds         HoldID → hold (JSON)
+//	marks         Seq and danger → mark
 const (
 	bucketSyncs    = "syncs"
 	bucketState    = "state"
@@ -38,6 +40,8 @@ const (
 	bucketBits     = "bits"
 	bucketRuns     = "runs"
 	bucketPlans    = "plans"
+	bucketHolds    = "holds"
+	bucketMarks    = "marks"
 
 	keyState    = "state"
 	keyCounters = "counters"
@@ -46,6 +50,7 @@ const (
 	bitsPresent = "p"
 	bitsSeen    = "s"
 	bitsUnsure  = "u"
+	bitsNoted   = "n"
 	bitsDiffers = "d"
 	bitsBlanket = "b"
 	bitsLayer   = "l" // and the layer's number
@@ -84,9 +89,12 @@ type syncTx struct {
 	present *bitmap
 	seen    *bitmap
 	unsure  *bitmap
+	noted   *bitmap // whom a round that may have to be redone has mentioned; see rounds.go
 	differs *bitmap
 	covered *bitmap // whom the blanket covers
-	buf     []byte
+	// noting and settling say what a batch of records does to the noted; see beginBatch.
+	noting, settling bool
+	buf              []byte
 }
 
 func (y *Sync) view(ctx context.Context, op string, fn func(*syncTx) error) error {
@@ -137,13 +145,14 @@ func (y *Sync) in(t *tx, fn func(*syncTx) error) error {
 	x.present, x.seen = newBitmap(x.bits, bitsPresent), newBitmap(x.bits, bitsSeen)
 	x.differs = newBitmap(x.bits, bitsDiffers)
 	x.unsure, x.covered = newBitmap(x.bits, bitsUnsure), newBitmap(x.bits, bitsBlanket)
+	x.noted = newBitmap(x.bits, bitsNoted)
 	t.finish = append(t.finish, x.write)
 	return fn(x)
 }
 
 // write writes at the end of a transaction what was only counted until then.
 func (x *syncTx) write() error {
-	for _, m := range []*bitmap{x.present, x.seen, x.unsure, x.differs, x.covered} {
+	for _, m := range []*bitmap{x.present, x.seen, x.unsure, x.noted, x.differs, x.covered} {
 		if err := m.write(); err != nil {
 			return err
 		}
@@ -217,7 +226,7 @@ func (x *syncTx) link(seq uint64) (dirsync.Link, error) {
 func (x *syncTx) putLink(seq uint64, old, l dirsync.Link) error {
 	x.countLink(old, ^uint64(0))
 	x.countLink(l, 1)
-	if l.Account == "" && !l.Active && len(l.Held) == 0 && l.Doubt == 0 && l.DeactivatedAt.IsZero() {
+	if l.Account == "" && !l.Active && len(l.Held) == 0 && l.Doubt == 0 && l.DeactivatedAt.IsZero() && l.Joined == "" {
 		return storageError(x.links.Delete(seqKey(seq)))
 	}
 	x.buf = appendLink(x.buf[:0], l)
@@ -308,7 +317,7 @@ func (y *Sync) Totals(ctx context.Context) (t dirsync.Totals, err error) {
 	err = y.view(ctx, "count people", func(x *syncTx) error {
 		c := x.count
 		t = dirsync.Totals{People: int(c.last - c.gone), Gone: int(c.gone), Active: int(c.active), Inactive: int(c.inactive),
-			Rejected: int(c.rejected), Owed: int(c.owed), Failing: int(c.failing), Differing: int(c.differs)}
+			Rejected: int(c.rejected), Owed: int(c.owed), Failing: int(c.failing), Differing: int(c.differs), Kept: int(c.kept)}
 		return nil
 	})
 	return t, err

@@ -74,7 +74,7 @@ func (v *verifier) sync(x *syncTx) error {
 	if err := v.people(x, &count); err != nil {
 		return err
 	}
-	for _, check := range []func(*syncTx, *counters) error{v.links, v.debts, v.blanket, v.rejections} {
+	for _, check := range []func(*syncTx, *counters) error{v.links, v.debts, v.blanket, v.rejections, v.marks} {
 		if err := check(x, &count); err != nil {
 			return err
 		}
@@ -94,11 +94,18 @@ func (v *verifier) sync(x *syncTx) error {
 		count.differs++
 	}
 	v.same("the number of the differing", x.count.differs, count.differs)
+	v.same("the number of those who stay as they are", x.count.kept, count.kept)
+	if err := v.noted(x); err != nil {
+		return err
+	}
 	var state dirsync.ReadState
 	if err := x.getJSON(keyState, &state); err != nil {
 		return err
 	}
-	return v.runs(x)
+	if err := v.runs(x); err != nil {
+		return err
+	}
+	return v.holds(x)
 }
 
 // rows calls fn for every row of a bucket whose keys are numbers.

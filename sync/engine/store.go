@@ -45,7 +45,8 @@ type Reading interface {
 	//
 	// While neither state.Full nor complete (state.Open), whoever is mentioned, or known and told to be gone, is noted.
 	// When a round that is not Full is complete, they are forgotten, unless it was redone (state.Redo): then they are
-	// Unconfirmed, present or not, until a Whole record or a tombstone arrives after the round was complete.
+	// Unconfirmed, present or not, until a Whole record or a tombstone arrives after the round was complete. The
+	// records that complete it, whose state is not Open any more while the one before was, still belong to the round.
 	//
 	// Becoming owed gives Owed a new Mark, Why, Since = now unless it was owed already, Due zero, and keeps Attempts.
 	Merge(ctx context.Context, records []dirsync.Record, state dirsync.ReadState, now time.Time) (dirsync.Merged, error)
@@ -168,7 +169,4 @@ type Safety interface {
 }
 
 // PersonChange is one change of a person, and the run that made it.
-type PersonChange struct {
-	Run     dirsync.RunID
-	Outcome dirsync.Outcome
-}
+type PersonChange = dirsync.PersonChange
