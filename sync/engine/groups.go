@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"hash/maphash"
 	"slices"
 	"time"
 
@@ -36,8 +37,18 @@ func (e *Engine) readGroups(ctx context.Context, r *dirsync.Run) error {
 		fresh: func(int) {},
 		note:  func(s string) { r.Notes = append(r.Notes, s) },
 	}
+	fresh := map[dirsync.ID]bool{}
 	// Memberships are kept before the groups, and the cursor with the groups: whatever dies in between is read again.
 	rd.merge = func(ctx context.Context, records []dirsync.Record, state dirsync.ReadState) error {
+		for _, rec := range records {
+			if !rec.Fresh || state.Full || fresh[rec.ID] {
+				continue // after a full round every membership that it did not mention is asked about anyway
+			}
+			if err := e.reconcile(ctx, rec.ID, state); err != nil {
+				return err
+			}
+			fresh[rec.ID] = true
+		}
 		if err := g.merge(ctx, membersOf(records), state, e.now()); err != nil {
 			return err
 		}
@@ -151,6 +162,45 @@ func (e *Engine) list(ctx context.Context, group dirsync.ID, state dirsync.ReadS
 		return false, fmt.Errorf("list the members of group %s: %w", group, err)
 	}
 	return true, nil
+}
+
+// reconcile ends the known memberships of a group that is read from the beginning if a complete list of its members does
+// not have them: of members who left while nobody read, the reading itself says nothing.
+func (e *Engine) reconcile(ctx context.Context, group dirsync.ID, state dirsync.ReadState) error {
+	g := e.Groups
+	known, _, err := g.Members.MembersOf(ctx, group, 0, 1)
+	if err != nil || len(known) == 0 {
+		return err
+	}
+	seed, there := maphash.MakeSeed(), map[uint64]bool{}
+	err = g.Source.Members(ctx, group, func(members []dirsync.Membership) error {
+		for _, m := range members {
+			there[maphash.String(seed, string(m.Member))] = true
+		}
+		return nil
+	})
+	switch {
+	case dirsync.KindOf(err) == dirsync.NotFound:
+		return nil
+	case err != nil:
+		return fmt.Errorf("list the members of group %s: %w", group, err)
+	}
+	for after := dirsync.Seq(0); ; {
+		known, last, err := g.Members.MembersOf(ctx, group, after, e.batch())
+		if err != nil || len(known) == 0 {
+			return err
+		}
+		after = last
+		var left []dirsync.Record
+		for _, m := range known {
+			if !there[maphash.String(seed, string(m.Member))] {
+				left = append(left, member(m, true))
+			}
+		}
+		if err := g.merge(ctx, left, state, e.now()); err != nil {
+			return err
+		}
+	}
 }
 
 // spread makes owed whoever has joined or left a group, or is in a group that has. People who are not known yet are
