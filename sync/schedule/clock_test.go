@@ -113,6 +113,42 @@ func TestClock(t *testing.T) {
 			2026-03-02 12:20 tick -> wait 2026-03-08 02:00
 			2026-03-08 02:00 tick -> run slot 2026-03-08 02:00
 			2026-03-08 02:00 began -> wait 2026-03-15 02:00`},
+		{"what a wrong clock jumped over runs once it is right", weekly, schedule.Policy{}, `
+			2026-03-08 01:00 started -> wait 2026-03-08 02:00
+			2026-03-08 02:00 tick -> run slot 2026-03-08 02:00
+			2026-03-08 02:00 began -> wait 2026-03-15 02:00
+			2026-03-08 02:10 ended -> wait 2026-03-15 02:00
+			2099-01-01 00:00 tick -> run slot 2098-12-28 02:00
+			2099-01-01 00:00 began -> wait 2099-01-04 02:00
+			2099-01-01 00:10 ended -> wait 2099-01-04 02:00
+			2026-03-08 01:30 tick -> wait 2026-03-15 02:00`},
+		{"missed slots are made up for, but not by the one that ran already", hourly, schedule.Policy{}, `
+			2026-03-02 12:30 started -> wait 2026-03-02 13:00
+			2026-03-02 20:10 tick -> run slot 2026-03-02 20:00
+			2026-03-02 20:10 began -> wait 2026-03-02 21:00
+			2026-03-02 20:20 ended -> wait 2026-03-02 21:00
+			2026-03-02 12:40 tick -> wait 2026-03-02 13:00
+			2026-03-02 20:30 started -> run slot 2026-03-02 13:00
+			2026-03-02 20:30 began -> wait 2026-03-02 21:00`},
+		{"put back while a slot waits, the clock does not double it", daily, schedule.Policy{}, `
+			2026-03-02 01:30 now -> run asked
+			2026-03-02 01:30 began -> wait 2026-03-02 02:00
+			2026-03-02 02:10 tick -> wait 2026-03-03 02:00
+			2026-03-02 01:00 tick -> wait 2026-03-03 02:00
+			2026-03-02 01:10 ended -> run slot 2026-03-02 02:00
+			2026-03-02 01:10 began -> wait 2026-03-03 02:00
+			2026-03-02 01:00 tick -> wait 2026-03-03 02:00
+			2026-03-02 01:20 ended -> wait 2026-03-03 02:00`},
+		{"what ran of another schedule is not taken for what ran of this one", hourly, schedule.Policy{}, `
+			2026-03-02 01:30 started -> wait 2026-03-02 02:00
+			2026-03-02 02:00 tick -> run slot 2026-03-02 02:00
+			2026-03-02 02:00 began -> wait 2026-03-02 03:00
+			2026-03-02 02:01 ended -> wait 2026-03-02 03:00
+			2026-03-02 03:00 tick -> run slot 2026-03-02 03:00
+			2026-03-02 03:00 began -> wait 2026-03-02 04:00
+			2026-03-02 03:01 ended -> wait 2026-03-02 04:00
+			2026-03-02 03:10 reload hourly at :30 -> wait 2026-03-02 03:30
+			2026-03-02 02:10 tick -> wait 2026-03-02 02:30`},
 		{"manually runs when somebody asks", "manually", schedule.Policy{}, `
 			2026-03-02 12:00 started -> wait
 			2027-03-02 12:00 tick -> wait
