@@ -170,9 +170,16 @@ func TestGuardHoldsOnlyWhatDestroys(t *testing.T) {
 	if got := len(w.target.Accounts()); got != 21 {
 		t.Errorf("%d accounts, want all 20 and the new one", got)
 	}
-	w.src.Put("safe-00", nil) // one comes back, and the rest is few enough
-	if r := w.run(t, m); r.Counts.Deleted != 5 || r.Counts.Held != 0 || r.Status != dirsync.Success {
-		t.Errorf("got %s %+v", r.Status, r.Counts)
+	w.src.Put("safe-00", nil) // one comes back, and the rest would be few enough, but nobody has decided yet
+	r := w.run(t, m)
+	if r.Counts.Deleted != 0 || r.Counts.Held != 5 || len(r.Holds) != 1 {
+		t.Fatalf("got %s %+v %v", r.Status, r.Counts, r.Holds)
+	}
+	if n, err := w.engine(m).Approve(t.Context(), engine.Verdict{Hold: r.Holds[0].ID, Digest: r.Holds[0].Digest[:8], By: "test"}); err != nil || n != 5 {
+		t.Fatalf("approve: %d %v", n, err)
+	}
+	if r := w.run(t, m); r.Counts.Deleted != 5 || r.Counts.Held != 0 || r.Status != dirsync.Success || r.Spent != (dirsync.Spent{}) {
+		t.Errorf("got %s %+v", r.Status, r)
 	}
 }
 

@@ -33,7 +33,7 @@ type Groups struct {
 func (e *Engine) readGroups(ctx context.Context, r *dirsync.Run) error {
 	g := e.Groups
 	rd := &reading{
-		e: e, what: "groups", source: g.Source, store: g.Store,
+		e: e, what: "groups", everybody: "all groups were", source: g.Source, store: g.Store,
 		fresh: func(int) {},
 		note:  func(s string) { r.Notes = append(r.Notes, s) },
 	}

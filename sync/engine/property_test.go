@@ -24,6 +24,7 @@ func TestFaults(t *testing.T) {
 			WhenDeleted: plan.Action(rapid.IntRange(0, 1).Draw(t, "policy")),
 			Grace:       time.Duration(rapid.SampledFrom([]int{0, 0, 10}).Draw(t, "grace")) * day,
 		}
+		w.policy.WhenOutOfScope = w.policy.WhenDeleted
 		everyone := append(ids("safe", 5), ids("risk", 5)...)
 		for i, id := range everyone {
 			w.src.Put(id, person(fmt.Sprint("P", i), fmt.Sprintf("p%d@x.org", i)))

@@ -46,6 +46,8 @@ func (e *Engine) read(ctx context.Context, r *dirsync.Run) error {
 type reading struct {
 	e      *Engine
 	what   string // for people: "users"
+	// everybody begins a sentence: "everybody was".
+	everybody string
 	source dirsync.Source
 	store  Reading
 	// merge keeps a batch of records together with the state behind them.
@@ -60,7 +62,7 @@ type reading struct {
 // people is the reading of the sync's people.
 func (e *Engine) people(r *dirsync.Run) *reading {
 	rd := &reading{
-		e: e, what: "users", source: e.Source, store: e.Store,
+		e: e, what: "users", everybody: "everybody was", source: e.Source, store: e.Store,
 		fresh: func(n int) { r.Counts.Read = n },
 		note:  func(s string) { r.Notes = append(r.Notes, s) },
 	}
@@ -105,7 +107,7 @@ func (rd *reading) run(ctx context.Context) error {
 			state.Redo = !state.Full && (state.Redo || state.Page != "")
 			state.Open = false
 		case errors.Is(err, dirsync.ErrCursorExpired) && state.Base+state.Page != "":
-			rd.note("all " + rd.what + " were read again, because " + err.Error())
+			rd.note(rd.everybody + " read again, because " + err.Error())
 			state.Base, state.Open, state.Redo = "", false, false
 		default:
 			return err

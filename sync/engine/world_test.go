@@ -40,8 +40,8 @@ func newWorld(seed uint64) *world {
 		now:      time.Date(2026, 1, 4, 2, 0, 0, 0, time.UTC),
 		accounts: map[dirsync.ID]string{},
 	}
-	free := plan.Limit{Count: plan.Unbounded, Share: plan.Unbounded}
-	w.limits = plan.Limits{Deletes: free, Deactivations: free}
+	free := plan.Every(plan.Limit{Count: plan.Unbounded, Share: plan.Unbounded})
+	w.limits = plan.Limits{Deletes: free, Deactivations: free, Removals: free, Blankings: free, Groups: free}
 	w.src.Fault, w.store.Fault, w.target.Fault = w.faults.next, w.faults.next, w.faults.next
 	w.target.FaultChange = func(dirsync.Change) (error, error) { return w.faults.next("change") }
 	return w
