@@ -48,6 +48,13 @@ func NewTarget(extra ...dirsync.Field) *Target {
 	return &Target{schema: append(schema, extra...), Now: func() time.Time { return epoch }}
 }
 
+// NewGroupTarget returns a target of groups without any. Its fields are name, which is required, description and mail.
+func NewGroupTarget() *Target {
+	t := NewTarget()
+	t.schema = []dirsync.Field{{Name: "name", Type: dirsync.Text, Required: true}, {Name: "description", Type: dirsync.Text}, {Name: "mail", Type: dirsync.Text}}
+	return t
+}
+
 // Put adds an account as somebody else would have made it, under the given ID, or the next one when that is empty,
 // and returns it. It checks nothing.
 func (t *Target) Put(a dirsync.Account) dirsync.Account {
