@@ -83,7 +83,7 @@ func TestClock(t *testing.T) {
 			2026-03-02 18:00 tick -> run slot 2026-03-02 18:00
 			2026-03-02 18:00 began -> wait 2026-03-02 19:00
 			2026-03-02 18:10 ended -> wait 2026-03-02 19:00`},
-		{"a person's wish does not wait for them, and counts for the slot that does", hourly, schedule.Policy{Blackouts: window(t, "mon-fri 08:00-18:00", "2026-03-02")}, `
+		{"a person's wish does not wait for their end, and the slots that do still run", hourly, schedule.Policy{Blackouts: window(t, "mon-fri 08:00-18:00", "2026-03-02")}, `
 			2026-03-02 07:30 started -> wait 2026-03-03 00:00
 			2026-03-02 09:30 now -> run asked
 			2026-03-02 09:30 began -> wait 2026-03-03 00:00
@@ -305,6 +305,82 @@ func TestBlackoutEveryDay(t *testing.T) {
 	if runs != 10 {
 		t.Errorf("got %d runs in 10 days", runs)
 	}
+}
+
+func TestBlackouts(t *testing.T) {
+	for _, tc := range []struct{ blackout, now, want string }{
+		{"mon-fri 08:00-18:00", "2026-03-02T07:58:30Z", "2026-03-02T07:59:00Z"},
+		{"mon-fri 08:00-18:00", "2026-03-02T07:59:00Z", "2026-03-02T18:00:00Z"},
+		{"mon-fri 08:00-18:00", "2026-03-02T17:59:00Z", "2026-03-02T18:00:00Z"},
+		{"mon-fri 08:00-18:00", "2026-03-01T12:00:00Z", "2026-03-01T12:01:00Z"},
+		{"fri-mon 08:00-24:00", "2026-03-01T12:00:00Z", "2026-03-02T00:00:00Z"},
+		{"fri 22:00-06:00", "2026-03-07T03:00:00Z", "2026-03-07T06:00:00Z"},
+		{"fri 22:00-06:00", "2026-03-06T03:00:00Z", "2026-03-06T03:01:00Z"},
+		{"sat, sun", "2026-03-07T03:00:00Z", "2026-03-09T00:00:00Z"},
+		{"sat and sun", "2026-03-07T03:00:00Z", "2026-03-09T00:00:00Z"},
+		{"08:00-18:00 Asia/Kolkata", "2026-03-07T03:00:00Z", "2026-03-07T12:30:00Z"},
+		{"2026-12-24..2026-12-27 Pacific/Auckland", "2026-12-23T12:00:00Z", "2026-12-27T11:00:00Z"},
+		{"2026-12-24 UTC", "2026-12-24T12:00:00Z", "2026-12-25T00:00:00Z"},
+		{"0001-01-01", "2026-12-24T12:00:00Z", "2026-12-24T12:01:00Z"},
+		// A beginning that is left out in spring is the first moment after the gap; an end that comes twice is the first.
+		{"02:30-04:00 Europe/Berlin", "2026-03-29T00:59:00Z", "2026-03-29T02:00:00Z"},
+		{"02:15-02:45 Europe/Berlin", "2026-03-29T00:59:00Z", "2026-03-29T01:00:00Z"},
+		{"01:00-02:30 Europe/Berlin", "2026-10-25T00:10:00Z", "2026-10-25T00:30:00Z"},
+		{"01:00-02:30 Europe/Berlin", "2026-10-25T01:10:00Z", "2026-10-25T01:11:00Z"},
+	} {
+		now, err := time.Parse(time.RFC3339, tc.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := schedule.Clock{Schedule: parse(t, "every minute", nil), Policy: schedule.Policy{Blackouts: window(t, tc.blackout)}}
+		if _, todo := c.Started(schedule.State{}, now); todo.Wake.Format(time.RFC3339) != tc.want {
+			t.Errorf("%s at %s: got %s, want %s", tc.blackout, tc.now, todo.Wake.Format(time.RFC3339), tc.want)
+		}
+	}
+	if got, want := fmt.Sprint(window(t, "SUN, Monday-wed and sat 8:00-9:30 utc", "2026-12-24..2026-12-24", "mon-sun")),
+		"[mon-wed,sat-sun 08:00-09:30 UTC 2026-12-24 mon-sun]"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// TestStored shows what is stored of a sync in the middle of its third run.
+func TestStored(t *testing.T) {
+	c := schedule.Clock{Name: "staff", Schedule: parse(t, "daily at 02:00 Europe/Berlin", nil)}
+	at := time.Date(2026, 3, 27, 12, 0, 0, 0, zone(t, "Asia/Tokyo"))
+	s, todo := c.Started(schedule.State{}, at)
+	for range 2 {
+		at = todo.Wake
+		s, _ = c.RunBegan(s, at)
+		s, todo = c.RunEnded(s, at.Add(10*time.Minute))
+	}
+	s, _ = c.SyncNow(s, at.Add(time.Hour))
+	s, _ = c.RunBegan(s, at.Add(time.Hour))
+	s, _ = c.SyncNow(s, at.Add(2*time.Hour))
+	got, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "state.json", string(got)+"\n")
+}
+
+// FuzzState takes up what no Clock has stored: the worst that may come of it is a wrong moment, never a hang or a panic.
+func FuzzState(f *testing.F) {
+	f.Add([]byte(`{"slot":"9999-12-31T23:59:59Z","due":"0001-01-01T00:00:01Z","seen":"2026-01-01T00:00:00Z"}`), int64(1772000000))
+	f.Add([]byte(`{"ran":[{"first":"2026-01-01T00:00:00Z","last":"2000-01-01T00:00:00Z"},{"first":"2000-01-01T00:00:00Z","last":"9000-01-01T00:00:00Z"}]}`), int64(1772000000))
+	c := schedule.Clock{Schedule: parse(f, "every 15 minutes", nil), Policy: schedule.Policy{Jitter: time.Hour}}
+	f.Fuzz(func(t *testing.T, text []byte, unix int64) {
+		var s schedule.State
+		if json.Unmarshal(text, &s) != nil {
+			return
+		}
+		now := time.Unix(unix%(1<<35), 0)
+		s, _ = c.Started(s, now)
+		s, _ = c.RunBegan(s, now)
+		s, _ = c.RunEnded(s, now.Add(time.Hour))
+		if s, todo := c.SyncNow(s, now.Add(-time.Hour)); !todo.Run || !s.Asked {
+			t.Errorf("somebody asked, and nothing runs: %+v", todo)
+		}
+	})
 }
 
 func TestMissedText(t *testing.T) {

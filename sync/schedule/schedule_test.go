@@ -364,3 +364,30 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func FuzzParseWindow(f *testing.F) {
+	for _, text := range []string{"mon-fri 08:00-18:00 Europe/Berlin", "sat, sun", "fri 22:00-06:00", "2026-12-24..2026-12-27 UTC", "0000-12-31", "9999-12-31"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		w, err := schedule.ParseWindow(text, nil)
+		if err != nil {
+			if e, ok := err.(*schedule.ParseError); !ok || e.Column < 1 || e.Column > len(text)+1 || e.Message == "" {
+				t.Errorf("%q: %#v", text, err)
+			}
+			return
+		}
+		again, err := schedule.ParseWindow(w.String(), nil)
+		if err != nil || again.String() != w.String() {
+			t.Fatalf("%q: %q comes back as %q, %v", text, w, again, err)
+		}
+		c := schedule.Clock{Schedule: parse(t, "every hour", nil)}
+		at := time.Date(2026, 3, 28, 22, 0, 0, 0, time.UTC)
+		c.Policy.Blackouts = []schedule.Window{w}
+		_, first := c.Started(schedule.State{}, at)
+		c.Policy.Blackouts = []schedule.Window{again}
+		if _, second := c.Started(schedule.State{}, at); !second.Wake.Equal(first.Wake) {
+			t.Fatalf("%q: %s and %s", text, first.Wake, second.Wake)
+		}
+	})
+}
