@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"dirsync/graph"
-	"dirsync/store"
 )
 
 // checkView is what check found out about one tenant.
@@ -23,6 +22,7 @@ type checkView struct {
 	Domain       string    `json:"domain,omitempty"`
 	Cloud        string    `json:"cloud,omitempty"`
 	Needed       []string  `json:"permissions_needed,omitempty"`
+	Optional     []string  `json:"permissions_optional,omitempty"`
 	Permissions  []string  `json:"permissions"`
 	Missing      []string  `json:"missing,omitempty"`
 	TokenExpires time.Time `json:"token_expires,omitzero"`
@@ -42,8 +42,8 @@ func (a *app) checkCommand() *cobra.Command {
 every tenant and verifies that it is the one that was configured and that users
 may be read. It shows which permissions are needed, granted and missing, and when
 the credential expires: a certificate always, a client secret if the application
-has Application.Read.All. Nobody is read into the store and nothing is written to
-a target.
+has Application.Read.All. It finds the groups that the configuration names. Nobody
+is read into the store and nothing is written to a target.
 
 Exit codes: 0 all is well; 1 something is not; 2 the command line or the
 configuration is wrong.`,
@@ -60,7 +60,7 @@ configuration is wrong.`,
 }
 
 func (a *app) check(ctx context.Context, cfg *Config, names []string) error {
-	clients := map[string]*graph.Client{}
+	clients := map[string]reached{}
 	views := []checkView{}
 	failed := false
 	for _, name := range slices.Sorted(maps.Keys(cfg.Tenants)) {
@@ -68,41 +68,78 @@ func (a *app) check(ctx context.Context, cfg *Config, names []string) error {
 		v := viewReport(name, t.ID, graph.Report{})
 		client, err := a.client(t)
 		if err == nil {
-			clients[name] = client
 			var r graph.Report
 			r, err = client.Check(ctx)
+			clients[name] = reached{client, err == nil}
 			v = viewReport(name, t.ID, r)
 		}
 		if err != nil {
 			v.Error, v.err, failed = err.Error(), err, true
 		}
-		v.Cloud, v.Needed = t.Cloud, neededPermissions(t)
+		v.Cloud, v.Needed = t.Cloud, neededPermissions(cfg, name)
+		if len(v.Needed) > 0 && readsGroups(cfg, name) {
+			v.Optional = []string{hiddenPermission}
+		}
 		views = append(views, v)
 	}
-	if err := a.printCheck(views); err != nil {
-		return err
+	if !a.json() {
+		if err := a.printCheck(views); err != nil {
+			return err
+		}
 	}
-	st, err := a.openStore(cfg, false)
+	syncs, err := a.checkStore(ctx, cfg, names, clients)
+	if a.json() {
+		err = errors.Join(err, writeJSON(a.stdout, struct {
+			Tenants []checkView     `json:"tenants"`
+			Syncs   []syncCheckView `json:"syncs"`
+		}{views, syncs}))
+	}
 	if err != nil {
 		return err
 	}
-	err = a.checkSyncs(ctx, cfg, st, names, clients)
-	if err := errors.Join(err, st.Close()); err != nil {
-		return err
-	}
-	if failed {
+	if failed || slices.ContainsFunc(syncs, func(v syncCheckView) bool { return v.Error != "" }) {
 		return &exitError{code: exitFailed}
 	}
 	return nil
 }
 
+// reached is the client of a tenant, and whether it works.
+type reached struct {
+	client *graph.Client
+	works  bool
+}
+
 // neededPermissions are the application permissions that a tenant's runs need, as package graph looks for them. Of the
 // Azure CLI none, since there it is a person who reads.
-func neededPermissions(t *Tenant) []string {
-	if t.Credential.AzureCLI {
+func neededPermissions(cfg *Config, name string) []string {
+	if cfg.Tenants[name].Credential.AzureCLI {
 		return nil
 	}
-	return []string{"User.Read.All", "Organization.Read.All"}
+	needed := []string{"User.Read.All", "Organization.Read.All"}
+	if readsGroups(cfg, name) {
+		needed = append(needed, "GroupMember.Read.All")
+	}
+	return needed
+}
+
+// hiddenPermission is needed where a group that is read hides its members.
+const hiddenPermission = "Member.Read.Hidden"
+
+func optionalWords(optional []string) string {
+	if slices.Contains(optional, hiddenPermission) {
+		return hiddenPermission + " (for groups that hide their members)"
+	}
+	return ""
+}
+
+// readsGroups tells whether any sync of a tenant reads groups.
+func readsGroups(cfg *Config, name string) bool {
+	for _, sc := range cfg.Syncs {
+		if sc.From.Entra == name && sc.From.HasGroups() {
+			return true
+		}
+	}
+	return false
 }
 
 func viewReport(name, id string, r graph.Report) checkView {
@@ -120,18 +157,13 @@ func viewReport(name, id string, r graph.Report) checkView {
 }
 
 func (a *app) printCheck(views []checkView) error {
-	if a.json() {
-		return writeJSON(a.stdout, struct {
-			Tenants []checkView `json:"tenants"`
-		}{views})
-	}
 	for _, v := range views {
 		a.printf("Tenant %s\n", clean(v.Tenant))
 		t := NewTable(a.style, "  CHECK", "RESULT")
 		t.Row("  tenant id", v.ID)
 		for _, row := range [][2]string{
 			{"cloud", v.Cloud}, {"name", v.Name}, {"default domain", v.Domain},
-			{"permissions needed", strings.Join(v.Needed, ", ")}, {"permissions granted", strings.Join(v.Permissions, ", ")},
+			{"permissions needed", strings.Join(v.Needed, ", ")}, {"permissions optional", optionalWords(v.Optional)}, {"permissions granted", strings.Join(v.Permissions, ", ")},
 		} {
 			if row[1] != "" {
 				t.Row("  "+row[0], row[1])
@@ -181,33 +213,4 @@ func expiry(at, now time.Time) any {
 		return painted{yellow, "in " + roughly(left) + ", on " + day + "; replace it before"}
 	}
 	return "on " + day
-}
-
-// checkSyncs compiles every mapping and reports all faults of all of them at once.
-func (a *app) checkSyncs(ctx context.Context, cfg *Config, st *store.Store, names []string, clients map[string]*graph.Client) error {
-	all := &ConfigError{File: cfg.Path}
-	for _, name := range names {
-		client := clients[cfg.Syncs[name].From.Entra]
-		if client == nil {
-			continue
-		}
-		w, err := a.join(ctx, cfg, st, name, client)
-		if ce, ok := errors.AsType[*ConfigError](err); ok {
-			all.Faults = append(all.Faults, ce.Faults...)
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if !a.json() {
-			a.printf("Sync %s: %s mapped; reads %s\n", clean(name), counted(len(w.config.Fields), "field", "fields"), strings.Join(w.mapping.Properties(), ", "))
-		}
-	}
-	if len(all.Faults) > 0 {
-		return all
-	}
-	if !a.json() {
-		a.printf("Store %s: opens\n", clean(st.Path()))
-	}
-	return nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"time"
 
 	"dirsync"
@@ -152,6 +153,17 @@ type From struct {
 
 // HasGroups tells a sync that has to read groups.
 func (f From) HasGroups() bool { return len(f.Users.Groups) > 0 || f.Groups.Which != NoGroups }
+
+// chosen are all groups that the file names, each once.
+func (f From) chosen() []string {
+	all := slices.Clone(f.Users.Groups)
+	for _, name := range f.Groups.Names {
+		if !slices.Contains(all, name) {
+			all = append(all, name)
+		}
+	}
+	return all
+}
 
 // UserScope says whose members the people of a sync are. In the file it is "all", or the groups with their keys.
 type UserScope struct {

@@ -29,6 +29,7 @@ type connectView struct {
 	Domain      string   `json:"domain,omitempty"`
 	Cloud       string   `json:"cloud"`
 	Reads       []string `json:"reads"`
+	ReadsGroups bool     `json:"reads_groups,omitempty"`
 	Needed      []string `json:"permissions_needed,omitempty"`
 	Permissions []string `json:"permissions"`
 	Missing     []string `json:"missing,omitempty"`
@@ -121,7 +122,7 @@ func (a *app) connect(ctx context.Context, cfg *Config, name string, f connectFl
 	if err != nil {
 		return fmt.Errorf("tenant %s: %w", name, err)
 	}
-	v := connectView{Tenant: name, ID: t.ID, Cloud: t.Cloud, Reads: []string{}, Needed: neededPermissions(t),
+	v := connectView{Tenant: name, ID: t.ID, Cloud: t.Cloud, Reads: []string{}, ReadsGroups: readsGroups(cfg, name), Needed: neededPermissions(cfg, name),
 		Permissions: []string{}, Config: cfg.Path}
 	report, err := a.ask(ctx, gc, f)
 	if report.Tenant.ID != "" {
@@ -307,6 +308,9 @@ func (a *app) printConnect(v connectView) error {
 	}
 	if len(v.Reads) > 0 {
 		t.Row("  will be read", "of users: "+strings.Join(v.Reads, ", "))
+	}
+	if v.ReadsGroups {
+		t.Row("", "of groups: names, kinds and members")
 	}
 	if err := t.Write(a.stdout); err != nil {
 		return err

@@ -2,21 +2,15 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
-	"dirsync"
 	"dirsync/graph/graphtest"
-	"dirsync/store"
 )
 
 // demoView is what programs read of a demonstration.
@@ -31,16 +25,20 @@ type demoView struct {
 
 type demoRunView struct {
 	ID     string `json:"id"`
+	Sync   string `json:"sync"`
 	Status string `json:"status"`
 	figures
+	Groups   *groupRunView `json:"groups,omitempty"`
+	Warnings []string      `json:"warnings,omitempty"`
 }
 
-// demo is one demonstration.
+// demo is one demonstration: of everybody, and of the people in two groups.
 type demo struct {
 	*app
-	dir    string
-	tenant *graphtest.Tenant
-	view   demoView
+	dir          string
+	tenant       *graphtest.Tenant
+	staff, sales *wired
+	view         demoView
 }
 
 func (a *app) demoCommand() *cobra.Command {
@@ -53,8 +51,10 @@ func (a *app) demoCommand() *cobra.Command {
 		Long: `demo needs no tenant and no configuration. It starts a simulated Microsoft Entra
 tenant in this process, on this machine's loopback address, and keeps the embedded
 directory in step with it: it verifies the tenant, previews the mapping and makes a
-first run. Then people are hired, renamed, moved, blocked, deleted, restored and
-given bad data, and a second run shows its plan and its result.
+first run; and it keeps a second directory in step with two groups and the people in
+them. Then people are hired, renamed, moved, blocked, deleted, restored and given bad
+data, they join and leave groups, a group is renamed and another deleted, and second
+runs show their plans and results.
 
 With --dir everything is kept, with a configuration beside it that the other commands
 understand; a later demo with the same --dir goes on where this one stopped.
@@ -70,10 +70,11 @@ line is wrong.`,
 			if users < 1 || users > 5_000_000 {
 				return usageError("--users %d: choose between 1 and 5,000,000", users)
 			}
-			d := &demo{app: a, dir: dir, tenant: &graphtest.Tenant{}}
+			d := &demo{app: a, dir: dir, tenant: &graphtest.Tenant{Roles: []string{"User.Read.All", "Organization.Read.All", "GroupMember.Read.All"}}}
 			if err := d.people(file, users); err != nil {
 				return err
 			}
+			d.groups()
 			return d.run(cmd.Context(), once)
 		},
 	}
@@ -82,23 +83,6 @@ line is wrong.`,
 	cmd.Flags().IntVar(&users, "users", 200, "how many people the simulated tenant has")
 	cmd.Flags().BoolVar(&once, "once", false, "stop after the first run")
 	return cmd
-}
-
-// people fills the tenant.
-func (d *demo) people(file string, users int) error {
-	if file == "" {
-		d.tenant.Generate(users, 1)
-		return nil
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		return usageError("--tenant: %w", plainFileError(err))
-	}
-	defer func() { _ = f.Close() }()
-	if _, err := d.tenant.Load(f); err != nil {
-		return usageError("--tenant %s: %w", file, err)
-	}
-	return nil
 }
 
 func (d *demo) run(ctx context.Context, once bool) (err error) {
@@ -117,16 +101,7 @@ func (d *demo) run(ctx context.Context, once bool) (err error) {
 	if err := d.configure(server); err != nil {
 		return err
 	}
-	cfg, _, err := d.load(nil)
-	if err != nil {
-		return err
-	}
-	st, err := d.openStore(cfg, false)
-	if err != nil {
-		return err
-	}
-	err = d.play(ctx, cfg, st, once)
-	if err := errors.Join(err, st.Close()); err != nil {
+	if err := d.play(ctx, once); err != nil {
 		return err
 	}
 	if d.json() {
@@ -134,15 +109,16 @@ func (d *demo) run(ctx context.Context, once bool) (err error) {
 	}
 	if kept {
 		d.printf("\nEverything is in %s. Look around:\n", clean(d.dir))
-		for _, verb := range []string{"users list", "history", "show 1", "status"} {
-			d.printf("  dirsync %s -c %s\n", verb, clean(d.configPath))
+		for _, verb := range []string{"users list -c config.yaml", "show 1 -c config.yaml", "status -c sales.yaml", "groups show Sales -c sales.yaml"} {
+			command, file, _ := strings.Cut(verb, " -c ")
+			d.printf("  dirsync %s -c %s\n", command, clean(filepath.Join(d.dir, file)))
 		}
 	}
 	return nil
 }
 
-// demoConfig is the configuration of a demonstration; what is filled in are the tenant's addresses.
-const demoConfig = `# Made by dirsync demo. The tenant is simulated and ends with the demonstration.
+// demoTenant is how a demonstration's configurations begin; what is filled in are the tenant's addresses.
+const demoTenant = `# Made by dirsync demo. The tenant is simulated and ends with the demonstration.
 tenants:
   simulated:
     id: %s
@@ -151,7 +127,10 @@ tenants:
     authority: %s
     graph: %s/v1.0
     ca: file:ca.pem
+`
 
+// demoStaff is the rest of the configuration for everybody.
+const demoStaff = `
 store: { path: dirsync.db }
 
 directory:
@@ -174,6 +153,18 @@ syncs:
     when_deleted: deactivate
 `
 
+// demoSales is the rest of the configuration for two groups and the people in them.
+const demoSales = `
+# A directory has one owner for each tenant, so this one is another, in a file of its own.
+store: { path: sales.db }
+
+syncs:
+  sales:
+    from: { entra: simulated, users: { groups: [Sales, Support] } }
+    to: directory
+    fields: { first_name: givenName, last_name: surname, email: mail }
+`
+
 // configure writes what an administrator would write, so that the demonstration goes the way that a real sync goes.
 func (d *demo) configure(server *graphtest.Server) error {
 	if err := os.MkdirAll(d.dir, 0o700); err != nil {
@@ -181,9 +172,10 @@ func (d *demo) configure(server *graphtest.Server) error {
 	}
 	identity := d.tenant.Identity()
 	d.view.Tenant.ID, d.view.Tenant.Name = identity.ID, identity.Name
-	d.configPath = filepath.Join(d.dir, "config.yaml")
+	tenant := fmt.Sprintf(demoTenant, identity.ID, identity.ClientID, server.URL, server.URL)
 	for name, text := range map[string]string{
-		"config.yaml": fmt.Sprintf(demoConfig, identity.ID, identity.ClientID, server.URL, server.URL),
+		"config.yaml": tenant + demoStaff,
+		"sales.yaml":  tenant + demoSales,
 		"secret":      identity.Secret + "\n",
 		"ca.pem":      string(server.CA),
 	} {
@@ -194,39 +186,79 @@ func (d *demo) configure(server *graphtest.Server) error {
 	return nil
 }
 
-// play is the demonstration.
-func (d *demo) play(ctx context.Context, cfg *Config, st *store.Store, once bool) error {
-	w, err := d.wire(ctx, cfg, st, "staff")
+// play opens both stores and makes the demonstration.
+func (d *demo) play(ctx context.Context, once bool) error {
+	return d.with(ctx, "config.yaml", "staff", &d.staff, func() error {
+		return d.with(ctx, "sales.yaml", "sales", &d.sales, func() error {
+			if err := d.first(ctx); err != nil || once {
+				return err
+			}
+			return d.second(ctx)
+		})
+	})
+}
+
+// with calls fn while one sync of a configuration is joined.
+func (d *demo) with(ctx context.Context, file, sync string, w **wired, fn func() error) error {
+	d.configPath = filepath.Join(d.dir, file)
+	cfg, _, err := d.load(nil)
 	if err != nil {
 		return err
 	}
+	st, err := d.openStore(cfg, false)
+	if err != nil {
+		return err
+	}
+	if *w, err = d.wire(ctx, cfg, st, sync); err == nil {
+		err = fn()
+	}
+	return errors.Join(err, st.Close())
+}
+
+// first shows the tenant and makes the first runs.
+func (d *demo) first(ctx context.Context) error {
 	d.step("1. Is it the right tenant?")
-	if err := d.verify(ctx, w); err != nil {
+	if err := d.verify(ctx, d.staff); err != nil {
 		return err
 	}
 	d.step("2. What would the mapping make of everybody? (dirsync test)")
-	if err := d.preview(ctx, w); err != nil {
+	if err := d.preview(ctx, d.staff); err != nil {
 		return err
 	}
 	d.step("3. The first run (dirsync run)")
-	if err := d.sync(ctx, w); err != nil || once {
+	if err := d.sync(ctx, d.staff); err != nil {
 		return err
 	}
-	d.step("4. A week goes by in the tenant")
+	d.step("4. Another directory has only those who are in Sales or Support, and these groups (dirsync run -c sales.yaml)")
+	if err := d.sync(ctx, d.sales); err != nil || d.json() {
+		return err
+	}
+	d.printf("\n")
+	return d.listGroups(ctx, d.sales.target.Groups(), 0)
+}
+
+// second lets a week go by and makes the second runs.
+func (d *demo) second(ctx context.Context) error {
+	d.step("5. A week goes by in the tenant")
 	if err := d.week(); err != nil {
 		return err
 	}
-	d.step("5. What would the second run do? (dirsync plan)")
-	if !d.json() {
-		if err := d.read(ctx, w); err != nil {
-			return err
-		}
-		if _, err := d.planOne(ctx, w, 20); err != nil && !said(err) {
-			return err
-		}
+	d.step("6. What would the second run do? (dirsync plan)")
+	if err := d.plan(ctx, d.staff); err != nil {
+		return err
 	}
-	d.step("6. The second run (dirsync run)")
-	return d.sync(ctx, w)
+	d.step("7. The second run (dirsync run)")
+	if err := d.sync(ctx, d.staff); err != nil {
+		return err
+	}
+	d.step("8. And in the groups? Whoever left them all is deactivated; of those in a deleted group, nobody (dirsync plan and run)")
+	if err := d.plan(ctx, d.sales); err != nil {
+		return err
+	}
+	if !d.json() {
+		d.printf("\n")
+	}
+	return d.sync(ctx, d.sales)
 }
 
 func (d *demo) step(title string) {
@@ -247,6 +279,20 @@ func (d *demo) verify(ctx context.Context, w *wired) error {
 	return d.printCheck([]checkView{viewReport("simulated", report.Tenant.ID, report)})
 }
 
+// plan shows a plan to people.
+func (d *demo) plan(ctx context.Context, w *wired) error {
+	if d.json() {
+		return nil
+	}
+	if err := d.read(ctx, w); err != nil {
+		return err
+	}
+	if _, err := d.planOne(ctx, w, 20); err != nil && !said(err) {
+		return err
+	}
+	return nil
+}
+
 // sync makes a run and shows it.
 func (d *demo) sync(ctx context.Context, w *wired) error {
 	r, err := d.runOne(ctx, w, "demo")
@@ -257,83 +303,10 @@ func (d *demo) sync(ctx context.Context, w *wired) error {
 		return nil
 	}
 	v := viewRun(r)
-	d.view.Runs = append(d.view.Runs, demoRunView{v.ID, v.Status, v.figures})
-	d.view.Rejections, err = rejections(ctx, w.sync, 0)
-	return err
-}
-
-// week makes in the tenant what a week makes in a company.
-func (d *demo) week() error {
-	users := candidates(d.tenant.Users())
-	if latin := slices.DeleteFunc(slices.Clone(users), notLatin); len(latin) >= 8 {
-		users = latin // easier to follow for most who watch; all scripts are in the directory anyway
+	d.view.Runs = append(d.view.Runs, demoRunView{v.ID, v.Sync, v.Status, v.figures, v.Groups, v.Warnings})
+	if w == d.staff {
+		d.view.Rejections, err = rejections(ctx, w.sync, 0)
+		return err
 	}
-	if len(users) < 8 {
-		return &dirsync.Error{Op: "demo", Kind: dirsync.Invalid, Err: errors.New("the tenant has fewer than eight people with names and mail"),
-			Hint: "Add --once, or load a larger tenant."}
-	}
-	t := NewTable(d.style, "WHAT", "WHO", "HOW")
-	domain := d.tenant.Identity().Domain
-	for i, name := range [][2]string{{"Nadia", "Benali"}, {"Tomás", "Ó Briain"}} {
-		upn := "hired" + strconv.Itoa(i+1) + "@" + domain
-		d.tenant.Add(graphtest.User{"givenName": name[0], "surname": name[1], "displayName": name[0] + " " + name[1], "userPrincipalName": upn,
-			"mail": upn, "department": "Sales", "jobTitle": "Consultant", "officeLocation": "B1"})
-		t.Row("hired", name[0]+" "+name[1], upn)
-	}
-	change := func(i int, what, how string, props map[string]any) {
-		d.tenant.Update(text(users[i], "id"), props)
-		t.Row(what, text(users[i], "displayName"), how)
-	}
-	change(0, "renamed", "surname "+text(users[0], "surname")+" -> Fernández", map[string]any{"surname": "Fernández"})
-	change(1, "moved", "department "+text(users[1], "department")+" -> Legal", map[string]any{"department": "Legal"})
-	change(2, "moved office", "the mapping writes the office only once", map[string]any{"officeLocation": "Somewhere else"})
-	change(3, "blocked", "may not sign in", map[string]any{"accountEnabled": false})
-	change(4, "given bad data", "the first name is gone", map[string]any{"givenName": nil})
-	d.tenant.Delete(text(users[5], "id"))
-	t.Row("deleted", text(users[5], "displayName"), "can be restored for thirty days")
-	d.tenant.Delete(text(users[6], "id"))
-	d.tenant.Restore(text(users[6], "id"))
-	t.Row("deleted and restored", text(users[6], "displayName"), "as if nothing had happened")
-	if d.json() {
-		return nil
-	}
-	return t.Write(d.stdout)
-}
-
-// candidates are those people to whom the week can happen: complete, not blocked, and in the tenant's order.
-func candidates(users []graphtest.User) []graphtest.User {
-	seen := map[string]int{}
-	for _, u := range users {
-		seen[text(u, "mail")]++
-	}
-	var out []graphtest.User
-	for _, u := range users {
-		mail := text(u, "mail")
-		if text(u, "givenName") != "" && text(u, "surname") != "" && mail != "" && seen[mail] == 1 && enabled(u) {
-			out = append(out, u)
-		}
-	}
-	return out
-}
-
-func text(u graphtest.User, name string) string {
-	switch v := u[name].(type) {
-	case string:
-		return v
-	case json.RawMessage:
-		var s string
-		if json.Unmarshal(v, &s) == nil {
-			return s
-		}
-	}
-	return ""
-}
-
-func notLatin(u graphtest.User) bool {
-	return strings.ContainsFunc(text(u, "displayName"), func(r rune) bool { return unicode.IsLetter(r) && !unicode.Is(unicode.Latin, r) })
-}
-
-func enabled(u graphtest.User) bool {
-	raw, _ := u["accountEnabled"].(json.RawMessage)
-	return string(raw) != "false"
+	return nil
 }

@@ -104,12 +104,12 @@ configuration is wrong.`,
 			}
 			return a.look(nil, func(_ *Config, st *store.Store, names []string) error {
 				for _, name := range names {
-					runs, err := st.Sync(name).Runs(cmd.Context(), dirsync.RunID(id+1), 1)
+					r, found, err := findRun(cmd.Context(), st.Sync(name), dirsync.RunID(id))
 					if err != nil {
 						return fmt.Errorf("find the run: %w", err)
 					}
-					if len(runs) == 1 && runs[0].ID == dirsync.RunID(id) {
-						return a.printShow(cmd.Context(), st.Sync(name), runs[0])
+					if found {
+						return a.printShow(cmd.Context(), st.Sync(name), r)
 					}
 				}
 				return &dirsync.Error{Op: "show run " + args[0], Kind: dirsync.NotFound, Hint: "dirsync history lists the runs that there are."}
@@ -118,35 +118,65 @@ configuration is wrong.`,
 	}
 }
 
+// findRun finds a run by its number, or by that of the part of it that was about groups.
+func findRun(ctx context.Context, s engine.Journal, id dirsync.RunID) (r dirsync.Run, found bool, err error) {
+	// The groups' part begins and ends within its run, so no other run of the sync lies between the two numbers.
+	runs, err := s.Runs(ctx, id+1, 1)
+	if err != nil || len(runs) == 0 {
+		return dirsync.Run{}, false, err
+	}
+	r = runs[0]
+	return r, r.ID == id || r.Groups != nil && r.Groups.Run == id, nil
+}
+
 // printShow streams the changes, of which there may be a million.
-func (a *app) printShow(ctx context.Context, s engine.Store, r dirsync.Run) error {
+func (a *app) printShow(ctx context.Context, s *store.Sync, r dirsync.Run) error {
 	if a.json() {
 		return a.showJSON(ctx, s, r)
 	}
 	if err := a.printRun(r); err != nil {
 		return err
 	}
-	first := true
-	return eachOutcome(ctx, s, r.ID, func(batch []dirsync.Outcome) error {
+	if g := r.Groups; g != nil {
+		if err := a.printOutcomes(ctx, s, s.Groups(), g.Run, g.Holds, "GROUP"); err != nil {
+			return err
+		}
+	}
+	return a.printOutcomes(ctx, s, s, r.ID, r.Holds, "USER")
+}
+
+// printOutcomes streams the changes of people or of groups that one plan has; those of s name the groups in them.
+func (a *app) printOutcomes(ctx context.Context, s *store.Sync, of engine.Journal, run dirsync.RunID, holds []dirsync.Hold, who string) error {
+	name, first := groupNames(ctx, s), true
+	return eachOutcome(ctx, of, run, func(batch []dirsync.Outcome) error {
 		if first {
 			a.printf("\n")
 			first = false
 		}
-		t := NewTable(a.style, "CHANGE", "USER", "NAME", "RESULT", "WHY", "VALUES")
+		titles := []string{"CHANGE", who, "NAME", "RESULT", "WHY", "VALUES"}
+		if who == "GROUP" {
+			titles[2] = "ID"
+		}
+		t := NewTable(a.style, titles...)
 		for _, o := range batch {
-			result := resultOf(o, r)
+			result := resultOf(o, holds)
 			if o.Error != "" {
 				result += ": " + o.Error
 			}
-			t.Row(painted{kindColor(o.Change.Kind), o.Change.Kind.String()}, o.Change.User, o.Change.Name, result, o.Change.Why, diff(o.Change))
+			c := o.Change
+			second := c.Name
+			if who == "GROUP" {
+				second = string(c.Person)
+			}
+			t.Row(painted{kindColor(c.Kind), c.Kind.String()}, c.User, second, result, c.Why, diff(c, name))
 		}
 		return t.Write(a.stdout)
 	})
 }
 
 // resultOf is what came of a change; the guard's holds stand in the run and not with each person.
-func resultOf(o dirsync.Outcome, r dirsync.Run) string {
-	for _, h := range r.Holds {
+func resultOf(o dirsync.Outcome, holds []dirsync.Hold) string {
+	for _, h := range holds {
 		if o.Result == 0 && o.Change.Dangers()&^o.Change.Asked&h.Kind != 0 {
 			return dirsync.HeldBack.String()
 		}
@@ -154,23 +184,35 @@ func resultOf(o dirsync.Outcome, r dirsync.Run) string {
 	return o.Result.String()
 }
 
-func (a *app) showJSON(ctx context.Context, s engine.Store, r dirsync.Run) error {
+func (a *app) showJSON(ctx context.Context, s *store.Sync, r dirsync.Run) error {
+	view := struct {
+		Run          runView      `json:"run"`
+		GroupChanges []changeView `json:"group_changes,omitempty"`
+		Changes      []changeView `json:"changes"`
+	}{Run: viewRun(r)}
+	var err error
+	if r.Groups != nil {
+		if view.GroupChanges, err = outcomeViews(ctx, s.Groups(), r.Groups.Run, r.Groups.Holds); err != nil {
+			return err
+		}
+	}
+	if view.Changes, err = outcomeViews(ctx, s, r.ID, r.Holds); err != nil {
+		return err
+	}
+	return writeJSON(a.stdout, view)
+}
+
+func outcomeViews(ctx context.Context, s engine.Journal, run dirsync.RunID, holds []dirsync.Hold) ([]changeView, error) {
 	changes := []changeView{}
-	err := eachOutcome(ctx, s, r.ID, func(batch []dirsync.Outcome) error {
+	err := eachOutcome(ctx, s, run, func(batch []dirsync.Outcome) error {
 		for _, o := range batch {
 			v := viewChange(o.Change)
-			v.Result, v.Error = resultOf(o, r), o.Error
+			v.Result, v.Error = resultOf(o, holds), o.Error
 			changes = append(changes, v)
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	return writeJSON(a.stdout, struct {
-		Run     runView      `json:"run"`
-		Changes []changeView `json:"changes"`
-	}{viewRun(r), changes})
+	return changes, err
 }
 
 func eachOutcome(ctx context.Context, s engine.Journal, run dirsync.RunID, fn func([]dirsync.Outcome) error) error {

@@ -152,8 +152,8 @@ Try it without a tenant and without a configuration:
 	flags.StringVarP(&a.format, "output", "o", "text", "text for people, json for programs")
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "log every request to standard error")
 	root.AddCommand(
-		a.demoCommand(), a.connectCommand(), a.checkCommand(), a.fieldsCommand(), a.testCommand(), a.planCommand(), a.runCommand(), a.statusCommand(),
-		a.historyCommand(), a.showCommand(), a.usersCommand(), a.versionCommand(),
+		a.demoCommand(), a.connectCommand(), a.checkCommand(), a.fieldsCommand(), a.testCommand(), a.planCommand(), a.runCommand(),
+		a.readCommand(), a.statusCommand(), a.historyCommand(), a.showCommand(), a.usersCommand(), a.groupsCommand(), a.versionCommand(),
 	)
 	for _, c := range root.Commands() {
 		if c.Args == nil {

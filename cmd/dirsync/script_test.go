@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"flag"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -53,6 +55,7 @@ func TestScripts(t *testing.T) {
 			"tenant": tenantCommand,
 			"lock":   lockCommand,
 			"cut":    cutCommand,
+			"age":    ageCommand,
 			"browse": browseCommand,
 			"opener": openerCommand,
 		},
@@ -88,6 +91,9 @@ func fillIn(dir, url string) error {
 //	tenant limited              sends objects without their values
 //	tenant html | tenant garbage | tenant down
 //	tenant well                 ends all of these
+//	tenant group ID NAME [JSON] makes a group, with further properties
+//	tenant rename ID NAME | tenant drop ID | tenant undrop ID   a group
+//	tenant join GROUP ID... | tenant leave GROUP ID...
 //	tenant certificate DAYS     makes a certificate that is valid for so long, certificate.pem, and lets it sign in
 //	tenant roles ROLE...        grants these application permissions only
 func tenantCommand(ts *testscript.TestScript, neg bool, args []string) {
@@ -133,6 +139,23 @@ func tenantCommand(ts *testscript.TestScript, neg bool, args []string) {
 		tenant.SetManager(args[1], args[2])
 	case "hire":
 		tenant.Add(graphtest.User(props(args[1:])))
+	case "group":
+		g := graphtest.Group{}
+		if len(args) > 3 {
+			ts.Check(json.Unmarshal([]byte(args[3]), &g))
+		}
+		g["id"], g["displayName"] = args[1], args[2]
+		tenant.AddGroup(g)
+	case "rename":
+		tenant.UpdateGroup(args[1], map[string]any{"displayName": args[2]})
+	case "drop":
+		tenant.DeleteGroup(args[1])
+	case "undrop":
+		tenant.RestoreGroup(args[1])
+	case "join":
+		tenant.AddMembers(args[1], args[2:]...)
+	case "leave":
+		tenant.RemoveMembers(args[1], args[2:]...)
 	case "sign-in":
 		n, err := strconv.Atoi(args[1])
 		ts.Check(err)
@@ -171,4 +194,22 @@ func cutCommand(ts *testscript.TestScript, _ bool, args []string) {
 	n, err := strconv.ParseInt(args[1], 10, 64)
 	ts.Check(err)
 	ts.Check(os.Truncate(ts.MkAbs(args[0]), n))
+}
+
+// ageCommand makes the last complete readings of a sync look older: age FILE SYNC DURATION.
+func ageCommand(ts *testscript.TestScript, _ bool, args []string) {
+	d, err := time.ParseDuration(args[2])
+	ts.Check(err)
+	st, err := store.Open(ts.MkAbs(args[0]), store.Options{})
+	ts.Check(err)
+	for _, part := range []*store.Sync{st.Sync(args[1]), st.Sync(args[1]).Groups()} {
+		state, err := part.ReadState(context.Background())
+		ts.Check(err)
+		if state.Completed.IsZero() {
+			continue
+		}
+		state.Completed = state.Completed.Add(-d)
+		ts.Check(part.SetReadState(context.Background(), state))
+	}
+	ts.Check(st.Close())
 }

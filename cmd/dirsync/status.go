@@ -26,7 +26,22 @@ type statusView struct {
 	Reading     bool      `json:"reading_unfinished"`
 	LastRun     *runView  `json:"last_run,omitempty"`
 	LastSuccess time.Time `json:"last_success,omitzero"`
-	status      dirsync.RunStatus
+	// Readings are of users and, where they are read, of groups.
+	Readings []readingView `json:"readings"`
+	// Groups counts the groups that were read, where the sync reads any.
+	Groups *groupTotals `json:"groups,omitempty"`
+	// Chosen are the groups that the configuration names.
+	Chosen []chosenView `json:"chosen_groups,omitempty"`
+	status dirsync.RunStatus
+	every  Duration
+}
+
+// groupTotals count a sync's groups: those at the source, those that were there once, and those in the target.
+type groupTotals struct {
+	Read   int `json:"read"`
+	Gone   int `json:"gone"`
+	Linked int `json:"linked"`
+	Owed   int `json:"owed"`
 }
 
 func (a *app) statusCommand() *cobra.Command {
@@ -35,7 +50,8 @@ func (a *app) statusCommand() *cobra.Command {
 		Short: "Show where each sync stands",
 		Long: `status shows, for each sync, how its last run ended and when one last ended well,
 how many people and accounts there are, and how many people are rejected, owed a
-change or failing.
+change or failing; how old its readings are and when the tenant forgets where they
+ended; and what became of the groups that the configuration names.
 
 Exit codes: 0 the last run of every sync was a success; 1 failed, or the last run
 of some sync was a failure; 2 the command line or the configuration is wrong;
@@ -43,10 +59,10 @@ of some sync was a failure; 2 the command line or the configuration is wrong;
 		Example: "  dirsync status\n  dirsync status -o json",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.look(args, func(_ *Config, st *store.Store, names []string) error {
+			return a.look(args, func(cfg *Config, st *store.Store, names []string) error {
 				views := []statusView{}
 				for _, name := range names {
-					v, err := status(cmd.Context(), st, name)
+					v, err := a.status(cmd.Context(), cfg, st, name)
 					if err != nil {
 						return fmt.Errorf("status of %s: %w", name, err)
 					}
@@ -61,18 +77,16 @@ of some sync was a failure; 2 the command line or the configuration is wrong;
 	}
 }
 
-func status(ctx context.Context, st *store.Store, name string) (statusView, error) {
+func (a *app) status(ctx context.Context, cfg *Config, st *store.Store, name string) (statusView, error) {
 	s, v := st.Sync(name), statusView{Sync: name}
 	t, err := s.Totals(ctx)
 	if err != nil {
 		return v, err
 	}
 	v.People, v.Gone, v.Active, v.Inactive, v.Rejected, v.Owed, v.Failing, v.Differing = t.People, t.Gone, t.Active, t.Inactive, t.Rejected, t.Owed, t.Failing, t.Differing
-	state, err := s.ReadState(ctx)
-	if err != nil {
+	if err := a.statusOfReadings(ctx, cfg, s, &v); err != nil {
 		return v, err
 	}
-	v.LastRead, v.Reading = state.Completed, state.Open || state.Confirming
 	runs, err := s.Runs(ctx, 0, 500)
 	if err != nil {
 		return v, err
@@ -97,15 +111,18 @@ func (a *app) printStatus(views []statusView) error {
 		}{views})
 	}
 	now := a.now()
-	t := NewTable(a.style, "SYNC", "LAST RUN", "STATUS", "LAST READ", "PEOPLE", "ACTIVE", "INACTIVE", "REJECTED", "OWED", "FAILING")
+	t := NewTable(a.style, "SYNC", "LAST RUN", "STATUS", "PEOPLE", "ACTIVE", "INACTIVE", "REJECTED", "OWED", "FAILING")
 	for _, v := range views {
 		began, word := "never", painted{yellow, "no run yet"}
 		if v.LastRun != nil {
 			began, word = when(v.LastRun.Started, now), painted{statusColor(v.status), string(v.status)}
 		}
-		t.Row(v.Sync, began, word, when(v.LastRead, now), v.People, v.Active, v.Inactive, v.Rejected, v.Owed, v.Failing)
+		t.Row(v.Sync, began, word, v.People, v.Active, v.Inactive, v.Rejected, v.Owed, v.Failing)
 	}
 	if err := t.Write(a.stdout); err != nil {
+		return err
+	}
+	if err := a.printReadings(views); err != nil {
 		return err
 	}
 	for _, v := range views {

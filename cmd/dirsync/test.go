@@ -83,7 +83,10 @@ func (a *app) testOne(ctx context.Context, w *wired, user string, limit int) (an
 	if err != nil {
 		return nil, err
 	}
-	view := trace(w, p)
+	view, err := trace(ctx, w, p)
+	if err != nil {
+		return nil, fmt.Errorf("test: %w", err)
+	}
 	if !a.json() {
 		if err := a.printTrace(view); err != nil {
 			return nil, err
@@ -240,13 +243,17 @@ func find(ctx context.Context, s engine.Store, key string) (dirsync.Person, erro
 
 // traceView is how one person's user comes about.
 type traceView struct {
-	Sync    string       `json:"sync"`
-	ID      string       `json:"id"`
-	User    string       `json:"user"`
-	Name    string       `json:"name"`
-	Source  string       `json:"source"`
-	InScope bool         `json:"in_scope"`
-	Blocked bool         `json:"blocked"`
+	Sync    string `json:"sync"`
+	ID      string `json:"id"`
+	User    string `json:"user"`
+	Name    string `json:"name"`
+	Source  string `json:"source"`
+	InScope bool   `json:"in_scope"`
+	Blocked bool   `json:"blocked"`
+	// Outside says why the person is not in scope, where groups decide. Groups say in which groups they are, and through
+	// which others.
+	Outside string       `json:"outside,omitempty"`
+	Groups  []pathView   `json:"groups,omitempty"`
 	Account string       `json:"account,omitempty"`
 	Change  string       `json:"change"`
 	Why     string       `json:"why,omitempty"`
@@ -271,19 +278,27 @@ type faultView struct {
 	Reason string `json:"reason"`
 }
 
-func trace(w *wired, p dirsync.Person) traceView {
-	want, d := w.engine.Decide(p)
+func trace(ctx context.Context, w *wired, p dirsync.Person) (traceView, error) {
+	want, d, err := w.engine.Decide(ctx, p)
+	if err != nil {
+		return traceView{}, err
+	}
 	v := traceView{
 		Sync: w.name, ID: string(p.ID), User: want.User, Name: want.Name, Source: p.Gone.String(), InScope: want.InScope,
-		Blocked: want.Blocked, Account: p.Link.Account, Change: "none",
+		Blocked: want.Blocked, Outside: want.Outside, Account: p.Link.Account, Change: "none",
+	}
+	if v.Groups, err = w.paths(ctx, p.ID); err != nil {
+		return traceView{}, err
 	}
 	switch {
 	case d.Change != nil:
 		v.Change, v.Why = d.Change.Kind.String(), d.Change.Why
 	case d.Rejection != nil:
 		v.Change = changeRejected
+	case d.Wait && d.Next.Why == dirsync.WhyGroups:
+		v.Change, v.Why = "wait", "until a group of theirs is in the target"
 	case d.Wait:
-		v.Change, v.Why = "waits", "until the grace period ends"
+		v.Change, v.Why = "wait", "until the grace period ends"
 	}
 	if p.Gone == dirsync.Present {
 		for _, f := range want.Faults {
@@ -296,7 +311,7 @@ func trace(w *wired, p dirsync.Person) traceView {
 		t.Written, t.Because = written(f, t.Holds, p, d)
 		v.Fields = append(v.Fields, t)
 	}
-	return v
+	return v, nil
 }
 
 // written says whether a run would write a field, and why or why not.
@@ -331,7 +346,10 @@ func (a *app) printTrace(v traceView) error {
 	a.printf("%s <%s> (%s)\n", clean(v.Name), clean(v.User), clean(v.ID))
 	t := NewTable(a.style, "", "")
 	t.Row("at the source", v.Source)
-	t.Row("in scope", yesNo(v.InScope))
+	t.Row("in scope", scopeWords(v))
+	for _, path := range v.Groups {
+		t.Row("member of", path.String())
+	}
 	t.Row("may sign in", yesNo(!v.Blocked))
 	t.Row("account", v.Account)
 	t.Row("a run would", strings.TrimSpace(v.Change+" "+v.Why))
@@ -352,6 +370,19 @@ func (a *app) printTrace(v traceView) error {
 		t.Row(f.Field, strings.Join(in, ", "), f.Form+": "+f.Expression, f.Output.Text, f.Holds.Text, yesNo(f.Written), f.Because)
 	}
 	return t.Write(a.stdout)
+}
+
+// scopeWords says whether somebody is one of the sync's people, and why not where that is not for the expression.
+func scopeWords(v traceView) string {
+	if v.Outside != "" {
+		return "no: " + v.Outside
+	}
+	for _, path := range v.Groups {
+		if path.Scope && v.InScope {
+			return "yes: is in " + path.Path[len(path.Path)-1].Name
+		}
+	}
+	return yesNo(v.InScope)
 }
 
 func yesNo(b bool) string {

@@ -92,6 +92,14 @@ func (a *app) listUsers(ctx context.Context, d *store.Directory, limit int, inac
 	for _, f := range fields {
 		titles = append(titles, strings.ToUpper(f.Name))
 	}
+	grouped, err := hasGroups(ctx, d)
+	if err != nil {
+		return err
+	}
+	if grouped {
+		titles = append(titles, strings.ToUpper(dirsync.GroupsField))
+	}
+	names := directoryGroups(ctx, d)
 	t, views, total := NewTable(a.style, titles...), []userView{}, 0
 	err = d.Users(ctx, func(u dirsync.Account) error {
 		if inactive && u.Active {
@@ -108,6 +116,13 @@ func (a *app) listUsers(ctx context.Context, d *store.Directory, limit int, inac
 		for _, f := range fields {
 			v, _ := u.Values.Get(f.Name)
 			row = append(row, v.Text)
+		}
+		if grouped {
+			groups, err := names(u)
+			if err != nil {
+				return err
+			}
+			row = append(row, strings.Join(groups, ", "))
 		}
 		t.Row(row...)
 		return nil
@@ -174,6 +189,13 @@ func (a *app) printUser(ctx context.Context, d *store.Directory, u dirsync.Accou
 		}
 		t.Row(f.Name, text)
 	}
+	groups, err := directoryGroups(ctx, d)(u)
+	if err != nil {
+		return err
+	}
+	if len(groups) > 0 {
+		t.Row(dirsync.GroupsField, strings.Join(groups, ", "))
+	}
 	t.Row("object id at the source", string(u.Source))
 	t.Row("created", stamp(u.Created, time.UTC))
 	t.Row("updated", stamp(u.Updated, time.UTC))
@@ -201,7 +223,8 @@ func (a *app) usersExportCommand() *cobra.Command {
 		Use:   "export",
 		Short: "Write all users as CSV or JSON",
 		Long: `export writes every user of the embedded directory, as CSV with a header line (for
-spreadsheets) or as JSON lines, one object a line (for programs). Texts that a
+spreadsheets) or as JSON lines, one object a line (for programs). Where the directory
+has groups, CSV has a column with the names of each user's groups. Texts that a
 spreadsheet would take for a formula get an apostrophe in front in CSV. With --file
 the file appears only once it is complete.
 
@@ -239,6 +262,14 @@ func exportUsers(ctx context.Context, d *store.Directory, format string, w io.Wr
 	for _, f := range fields {
 		head = append(head, f.Name)
 	}
+	grouped, err := hasGroups(ctx, d)
+	if err != nil {
+		return err
+	}
+	if grouped {
+		head = append(head, dirsync.GroupsField)
+	}
+	names := directoryGroups(ctx, d)
 	if err := out.Write(head); err != nil {
 		return fmt.Errorf("export users: %w", err)
 	}
@@ -247,6 +278,13 @@ func exportUsers(ctx context.Context, d *store.Directory, format string, w io.Wr
 		for _, f := range fields {
 			v, _ := u.Values.Get(f.Name)
 			row = append(row, harmless(v))
+		}
+		if grouped {
+			groups, err := names(u)
+			if err != nil {
+				return err
+			}
+			row = append(row, harmless(dirsync.Value{Type: dirsync.Text, Text: strings.Join(groups, "; ")}))
 		}
 		return out.Write(row)
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,7 +24,25 @@ type runView struct {
 	AskedBy string     `json:"asked_by"`
 	Holds   []holdView `json:"holds,omitempty"`
 	Error   string     `json:"error,omitempty"`
-	Notes   []string   `json:"notes,omitempty"`
+	// Groups is what became of the groups, where they are synced.
+	Groups   *groupRunView `json:"groups,omitempty"`
+	Warnings []string      `json:"warnings,omitempty"`
+	Notes    []string      `json:"notes,omitempty"`
+}
+
+// groupRunView is the part of a run that was about groups, as programs read it.
+type groupRunView struct {
+	Status      string     `json:"status"`
+	Created     int        `json:"created"`
+	Updated     int        `json:"updated"`
+	Deactivated int        `json:"deactivated"`
+	Reactivated int        `json:"reactivated"`
+	Deleted     int        `json:"deleted"`
+	Unchanged   int        `json:"unchanged"`
+	Rejected    int        `json:"rejected"`
+	Held        int        `json:"held"`
+	Failed      int        `json:"failed"`
+	Holds       []holdView `json:"holds,omitempty"`
 }
 
 // figures are a run's counts as programs read them.
@@ -56,7 +75,19 @@ type holdView struct {
 func viewRun(r dirsync.Run) runView {
 	return runView{
 		ID: strconv.FormatUint(uint64(r.ID), 10), Sync: r.Sync, Status: string(r.Status), figures: viewFigures(r),
-		Started: r.Started, Ended: r.Ended, AskedBy: r.AskedBy, Holds: viewHolds(r.Holds), Error: r.Error, Notes: r.Notes,
+		Started: r.Started, Ended: r.Ended, AskedBy: r.AskedBy, Holds: viewHolds(r.Holds), Error: r.Error,
+		Groups: viewGroupRun(r.Groups), Warnings: r.Warnings, Notes: r.Notes,
+	}
+}
+
+func viewGroupRun(r *dirsync.GroupRun) *groupRunView {
+	if r == nil {
+		return nil
+	}
+	c := r.Counts
+	return &groupRunView{
+		Status: string(r.Status), Created: c.Created, Updated: c.Updated, Deactivated: c.Deactivated, Reactivated: c.Reactivated,
+		Deleted: c.Deleted, Unchanged: c.Unchanged, Rejected: c.Rejected, Held: c.Held, Failed: c.Failed, Holds: viewHolds(r.Holds),
 	}
 }
 
@@ -167,10 +198,7 @@ func (a *app) printRun(r dirsync.Run) error {
 	if r.Error != "" {
 		a.printf("  error: %s\n", clean(r.Error))
 	}
-	c := r.Counts
-	t := NewTable(a.style, "  READ", "CREATED", "UPDATED", "DEACTIVATED", "REACTIVATED", "DELETED", "UNCHANGED", "REJECTED", "HELD", "FAILED")
-	t.Row(c.Read, c.Created, c.Updated, c.Deactivated, c.Reactivated, c.Deleted, c.Unchanged, c.Rejected, c.Held, c.Failed)
-	if err := t.Write(a.stdout); err != nil {
+	if err := a.runTable(r).Write(a.stdout); err != nil {
 		return err
 	}
 	a.printf("  %s to the source", counted(r.Requests.Source, "request", "requests"))
@@ -178,36 +206,85 @@ func (a *app) printRun(r dirsync.Run) error {
 		a.printf(", %s to the target", number(r.Requests.Target))
 	}
 	a.printf("\n")
+	for _, w := range r.Warnings {
+		a.printf("  %s: %s\n", a.style.paint(yellow, "warning"), clean(w))
+	}
 	for _, n := range r.Notes {
 		a.printf("  note: %s\n", clean(n))
 	}
 	for _, h := range r.Holds {
 		a.printf("  held: %s. Nobody of these was touched; they stay owed.\n", clean(h.Reason))
 	}
+	if r.Groups != nil {
+		for _, h := range r.Groups.Holds {
+			a.printf("  held: of the groups, %s. None of these was touched; they stay owed.\n", clean(h.Reason))
+		}
+	}
 	return nil
 }
 
-// diff writes what a change does to each field: "department: Sales -> Legal".
-func diff(c dirsync.Change) string {
+// runTable has a run's figures: one row of people, and where groups are synced one of groups.
+func (a *app) runTable(r dirsync.Run) *Table {
+	titles := []string{"CREATED", "UPDATED", "DEACTIVATED", "REACTIVATED", "DELETED", "UNCHANGED", "REJECTED", "HELD", "FAILED"}
+	row := func(first []any, c dirsync.Counts) []any {
+		return append(first, c.Created, c.Updated, c.Deactivated, c.Reactivated, c.Deleted, c.Unchanged, c.Rejected, c.Held, c.Failed)
+	}
+	if r.Groups == nil {
+		t := NewTable(a.style, append([]string{"  READ"}, titles...)...)
+		t.Row(row([]any{r.Counts.Read}, r.Counts)...)
+		return t
+	}
+	t := NewTable(a.style, append([]string{"  OF", "READ"}, titles...)...)
+	t.Row(row([]any{"  users", r.Counts.Read}, r.Counts)...)
+	t.Row(row([]any{"  groups", nil}, r.Groups.Counts)...)
+	return t
+}
+
+// diff writes what a change does to each field: "department: Sales -> Legal". group says what a group is called.
+func diff(c dirsync.Change, group func(id string) string) string {
+	var parts []string
 	if c.Kind == dirsync.Create || c.Kind == dirsync.Delete {
 		values := c.After
 		if c.Kind == dirsync.Delete {
 			values = c.Before
 		}
-		var parts []string
 		for _, f := range values {
-			if !f.Value.IsNull() {
+			switch {
+			case f.Value.IsNull():
+			case f.Field == dirsync.GroupsField:
+				parts = append(parts, f.Field+": "+strings.Join(groupsIn(f.Value, nil, group), ", "))
+			default:
 				parts = append(parts, f.Field+": "+f.Value.Text)
 			}
 		}
 		return strings.Join(parts, ", ")
 	}
-	var parts []string
 	for _, f := range c.After {
 		old, _ := c.Before.Get(f.Field)
+		if f.Field == dirsync.GroupsField {
+			for _, name := range groupsIn(old, f.Value.List(), group) {
+				parts = append(parts, "leaves "+name)
+			}
+			for _, name := range groupsIn(f.Value, old.List(), group) {
+				parts = append(parts, "joins "+name)
+			}
+			continue
+		}
 		parts = append(parts, f.Field+": "+orNothing(old)+" -> "+orNothing(f.Value))
 	}
 	return strings.Join(parts, ", ")
+}
+
+// groupsIn are the names of the groups in v that are not among others, sorted.
+func groupsIn(v dirsync.Value, others []string, group func(id string) string) []string {
+	var names []string
+	for _, id := range v.List() {
+		if !slices.Contains(others, id) {
+			names = append(names, group(id))
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 func orNothing(v dirsync.Value) string {

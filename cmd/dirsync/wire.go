@@ -93,15 +93,42 @@ func (a *app) join(ctx context.Context, cfg *Config, st *store.Store, name strin
 		return nil, err
 	}
 	state := st.Sync(name)
-	source := client.Users(m.Properties())
 	w := &wired{name: name, config: sc, client: client, target: target, sync: state, mapping: m}
 	w.engine = &engine.Engine{
-		Sync: name, Source: source, Target: target, Store: state, Mapping: m, Blocked: graph.Blocked,
+		Sync: name, Source: client.Users(m.Properties()), Target: target, Store: state, Mapping: m, Blocked: graph.Blocked,
 		Policy: plan.Policy{WhenDeleted: action(sc.WhenDeleted), Grace: time.Duration(sc.Grace)},
-		Limits: plan.Limits{Deletes: limit(sc.Limits.Deletes), Deactivations: limit(sc.Limits.Deactivations)},
+		Limits: limits(sc.Limits),
+		Groups: groupsOf(sc.From, client, state, target),
 		Now:    a.now, Log: a.log,
 	}
+	if len(sc.From.Users.Groups) > 0 {
+		w.engine.Source = client.MembersOnly(m.Properties())
+	}
 	return w, nil
+}
+
+// groupsOf says what a sync does about groups; nil if nothing.
+func groupsOf(from From, client *graph.Client, state *store.Sync, target *store.Directory) *engine.Groups {
+	if !from.HasGroups() {
+		return nil
+	}
+	g := &engine.Groups{
+		Source: client.Groups(graph.GroupsConfig{Chosen: from.chosen(), All: from.Groups.Which == AllGroups, Nested: from.Users.Nested}),
+		Store:  state.Groups(), Members: state.Members(),
+		Scope: from.Users.Groups, Nested: from.Users.Nested,
+	}
+	switch from.Groups.Which {
+	case AllGroups:
+		g.AllSynced = true
+	case ChosenGroups:
+		g.Synced = from.Users.Groups
+	case ListedGroups:
+		g.Synced = from.Groups.Names
+	default:
+		return g
+	}
+	g.Target = target.Groups()
+	return g
 }
 
 func action(w WhenDeleted) plan.Action {
@@ -111,8 +138,14 @@ func action(w WhenDeleted) plan.Action {
 	return plan.Deactivate
 }
 
-func limit(l Limit) plan.Limit {
-	return plan.Limit{Count: l.Count, Share: float64(l.Share), Floor: l.Floor}
+// limits bounds every run by itself.
+func limits(l Limits) plan.Limits {
+	none := plan.Limit{Count: plan.Unbounded, Share: plan.Unbounded}
+	run := func(l Limit) plan.Budget {
+		return plan.Budget{Run: plan.Limit{Count: l.Count, Share: float64(l.Share), Floor: l.Floor}, Day: none, Week: none}
+	}
+	return plan.Limits{Deletes: run(l.Deletes), Deactivations: run(l.Deactivations), Groups: run(l.Groups),
+		Removals: plan.Every(none), Blankings: plan.Every(none)}
 }
 
 // sourceFields lists what a sync's mapping may use. Only a mapping that names directory extensions needs the tenant's

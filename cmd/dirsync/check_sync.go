@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"dirsync"
+	"dirsync/graph"
+	"dirsync/store"
+)
+
+// syncCheckView is what check found out about one sync.
+type syncCheckView struct {
+	Sync   string       `json:"sync"`
+	Fields int          `json:"fields"`
+	Reads  []string     `json:"reads"`
+	Chosen []chosenView `json:"chosen_groups,omitempty"`
+	Error  string       `json:"error,omitempty"`
+}
+
+// checkStore opens the store and checks every sync of a tenant that there is a client for.
+func (a *app) checkStore(ctx context.Context, cfg *Config, names []string, clients map[string]reached) ([]syncCheckView, error) {
+	st, err := a.openStore(cfg, false)
+	if err != nil {
+		return nil, err
+	}
+	views, err := a.checkSyncs(ctx, cfg, st, names, clients)
+	if err == nil && !a.json() {
+		a.printf("Store %s: opens\n", clean(st.Path()))
+	}
+	return views, errors.Join(err, st.Close())
+}
+
+// checkSyncs compiles every mapping, and reports all faults of all of them at once; and finds every group that is named.
+func (a *app) checkSyncs(ctx context.Context, cfg *Config, st *store.Store, names []string, clients map[string]reached) ([]syncCheckView, error) {
+	views, all := []syncCheckView{}, &ConfigError{File: cfg.Path}
+	for _, name := range names {
+		tenant := clients[cfg.Syncs[name].From.Entra]
+		if tenant.client == nil {
+			continue
+		}
+		w, err := a.join(ctx, cfg, st, name, tenant.client)
+		if ce, ok := errors.AsType[*ConfigError](err); ok {
+			all.Faults = append(all.Faults, ce.Faults...)
+			continue
+		}
+		if err != nil {
+			return views, err
+		}
+		v := syncCheckView{Sync: name, Fields: len(w.config.Fields), Reads: w.mapping.Properties()}
+		if !a.json() {
+			a.printf("Sync %s: %s mapped; reads %s\n", clean(name), counted(v.Fields, "field", "fields"), strings.Join(v.Reads, ", "))
+		}
+		if tenant.works {
+			if err := a.checkGroups(ctx, w, &v); err != nil {
+				v.Error = err.Error()
+				a.exit(fmt.Errorf("sync %s: %w", name, err))
+			}
+		}
+		views = append(views, v)
+	}
+	if len(all.Faults) > 0 {
+		return views, all
+	}
+	return views, nil
+}
+
+// checkGroups finds the groups that a sync names, and shows them.
+func (a *app) checkGroups(ctx context.Context, w *wired, v *syncCheckView) error {
+	if w.engine.Groups == nil {
+		return nil
+	}
+	var err error
+	if v.Chosen, err = a.resolve(ctx, w); err != nil || a.json() || len(v.Chosen) == 0 {
+		return err
+	}
+	a.printf("\n")
+	if err := a.chosenTable(map[string][]chosenView{w.name: v.Chosen}, []string{w.name}).Write(a.stdout); err != nil {
+		return err
+	}
+	a.printf("\n")
+	return nil
+}
+
+// resolve asks the tenant for the groups that a sync names. A name that was found by an earlier reading is not looked for
+// again: it means the same group, whatever that is called by now. It reads a page of groups at most, which shows whether
+// they may be read.
+func (a *app) resolve(ctx context.Context, w *wired) ([]chosenView, error) {
+	from, source := w.config.From, w.engine.Groups.Source
+	state, err := w.engine.Groups.Store.ReadState(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("find the chosen groups: %w", err)
+	}
+	found := source.Chosen(state.Base)
+	missing := slices.DeleteFunc(from.chosen(), func(name string) bool {
+		return slices.ContainsFunc(found, func(c dirsync.ChosenGroup) bool { return c.Name == name })
+	})
+	if len(missing) > 0 || len(found) == 0 {
+		fresh := w.client.Groups(graph.GroupsConfig{Chosen: missing, All: from.Groups.Which == AllGroups})
+		var at dirsync.Cursor
+		err := fresh.Read(ctx, "", func(p dirsync.Page) error {
+			at = p.Next
+			return errEnough
+		})
+		if err != nil && !errors.Is(err, errEnough) {
+			return nil, err
+		}
+		found = append(found, fresh.Chosen(at)...)
+	}
+	views, ids := make([]chosenView, len(found)), make([]dirsync.ID, len(found))
+	for i, c := range found {
+		views[i], ids[i] = chosenView{Chosen: c.Name, ID: string(c.ID)}, c.ID
+	}
+	slices.Sort(ids)
+	err = source.LookUp(ctx, slices.Compact(ids), func(r dirsync.Record) error {
+		for i := range views {
+			if v := &views[i]; v.ID == string(r.ID) {
+				v.State = groupThere
+				if r.Gone != dirsync.Present {
+					v.State = r.Gone.String()
+					continue
+				}
+				v.Name, v.Kind = groupTitle(dirsync.Person{ID: r.ID, Shadow: r.Attrs}), groupKind(r.Attrs)
+			}
+		}
+		return nil
+	})
+	for i := range views {
+		if err == nil && views[i].State == groupThere {
+			err = countSome(ctx, source, &views[i])
+		}
+	}
+	return views, err
+}
+
+// countSome counts a group's direct members as far as the first answer has them.
+func countSome(ctx context.Context, source dirsync.GroupSource, v *chosenView) error {
+	err := source.Members(ctx, dirsync.ID(v.ID), func(members []dirsync.Membership) error {
+		if v.More = v.Users+v.Groups > 0; v.More {
+			return errEnough
+		}
+		for _, m := range members {
+			if m.Kind == dirsync.KindGroup {
+				v.Groups++
+			} else {
+				v.Users++
+			}
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errEnough) {
+		return err
+	}
+	return nil
+}
