@@ -40,18 +40,20 @@ func (p part) filter() string {
 	return strings.Join(clauses, " and ")
 }
 
-// excludes tells names that cannot be in the part by any order in which letters come as in the alphabet. It is there to
-// notice early that somebody on the way drops the filter, which would otherwise list everybody in every part.
-func (p part) excludes(name string) bool {
-	letter := func(s string) byte {
-		if s == "" || s[0]|0x20 < 'a' || s[0]|0x20 > 'z' {
-			return 0
-		}
-		return s[0] | 0x20
+// excludes tells by what a name begins with that it cannot be in the part, in any order that has letters as the alphabet
+// has them. It is there to notice early that somebody on the way drops the filter, which would otherwise list everybody
+// in every part.
+func (p part) excludes(first byte) bool {
+	c := letter(first)
+	return c > 0 && (p.From != "" && c < letter(p.From[0]) || p.To != "" && letter(p.To[0]) > 0 && c > letter(p.To[0]))
+}
+
+// letter puts a letter into lower case; anything else is zero.
+func letter(c byte) byte {
+	if c |= 0x20; c < 'a' || c > 'z' {
+		return 0
 	}
-	c := letter(name)
-	from, to := letter(p.From), letter(p.To)
-	return c > 0 && (c < from || to > 0 && c > to)
+	return c
 }
 
 const (
@@ -204,7 +206,7 @@ func (s *Source) listPage(ctx context.Context, decode *decoder, p part) ([]dirsy
 		}
 	}
 	for i := range env.rows {
-		if p.excludes(env.rows[i].Attrs.Text(principalName)) {
+		if name, _ := env.rows[i].Attrs.Get(principalName); len(name) > 2 && p.excludes(name[1]) {
 			return nil, "", fmt.Errorf("%w: somebody is on a list to which their name does not belong", errNoParts)
 		}
 		s.complete(&env.rows[i])

@@ -19,6 +19,7 @@ type directory struct {
 	made    uint64   // how many ids were made up
 	round   uint64   // delta rounds begun
 	living  int      // how many objects are present
+	ranges  ranges
 	// members are who belongs to whom in the directory of groups, and nil in that of users.
 	members *memberships
 }

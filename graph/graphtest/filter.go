@@ -17,22 +17,24 @@ type filterParser struct {
 	words    []string
 	depth    int
 	advanced bool // some clause needs an advanced query
+	span     span // what the clauses on userPrincipalName leave
 }
 
 // maxFilterDepth is how deeply parentheses and negations can be nested.
 const maxFilterDepth = 20
 
-// parseListFilter returns what a filter asks for and whether only an advanced query can answer it.
-func (d *directory) parseListFilter(v string) (match condition, advanced bool, err error) {
+// parseListFilter returns what a filter asks for, whether only an advanced query can answer it, and to what it narrows
+// user principal names.
+func (d *directory) parseListFilter(v string) (match condition, advanced bool, names span, err error) {
 	words, ok := filterWords(v)
 	if !ok {
-		return nil, false, invalidFilter()
+		return nil, false, span{}, invalidFilter()
 	}
 	p := &filterParser{d: d, words: words}
 	if match, err = p.either(); err == nil && len(p.words) > 0 {
 		err = invalidFilter()
 	}
-	return match, p.advanced, err
+	return match, p.advanced, p.span, err
 }
 
 func invalidFilter() error {
@@ -96,6 +98,7 @@ func (p *filterParser) accept(word string) bool {
 func (p *filterParser) either() (condition, error) {
 	left, err := p.both()
 	for err == nil && p.accept("or") {
+		p.span.void = true
 		var right condition
 		before := left
 		right, err = p.both()
@@ -122,7 +125,7 @@ func (p *filterParser) one() (condition, error) {
 	defer func() { p.depth-- }()
 	switch {
 	case p.accept("not"):
-		p.advanced = true
+		p.advanced, p.span.void = true, true
 		inner, err := p.one()
 		return func(o *object, attrs []byte) bool { return !inner(o, attrs) }, err
 	case p.accept("("):
@@ -250,6 +253,9 @@ func (p *filterParser) comparison() (condition, error) {
 		p.advanced = p.advanced || op == "ne" || !plainlyFiltered(name)
 		return equality(op == "eq", literal, value)
 	case (op == "ge" || op == "le") && literal[0] == '\'' && (name == "userPrincipalName" || name == "displayName"):
+		if name == "userPrincipalName" {
+			p.span.narrow(op == "ge", strings.ToLower(unquote(literal)))
+		}
 		return bound(op == "ge", strings.ToLower(unquote(literal)), value), nil
 	case op != "ge" && op != "gt" && op != "le" && op != "lt":
 		return nil, invalidFilter()

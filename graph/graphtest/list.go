@@ -27,6 +27,8 @@ type listing struct {
 	view uint32
 	// match decides who is in the list, besides the state; nil is everybody.
 	match condition
+	// names is what the filter leaves of the user principal names.
+	names span
 	// set is what @odata.context calls the list, and path where the list is, for the link to the next page.
 	set, path string
 }
@@ -122,14 +124,14 @@ func (q *request) placedAt(d *directory, l *listing) error {
 func (q *request) conditions(d *directory, l *listing) error {
 	opt := &l.opt
 	if opt.hasFilter {
-		match, advanced, err := d.parseListFilter(opt.filter)
+		match, advanced, names, err := d.parseListFilter(opt.filter)
 		if err != nil {
 			return err
 		}
 		if advanced && !l.advanced {
 			return unsupportedFilter(opt.filter)
 		}
-		l.match = match
+		l.match, l.names = match, names
 	}
 	if opt.search != "" {
 		if !q.eventual() {
@@ -190,6 +192,17 @@ func (l *listing) seen(d *directory, o *object, want state) ([]byte, bool) {
 	return attrs, st == want && (l.match == nil || l.match(o, attrs))
 }
 
+// candidates are those among whom everybody from the place of the page on is who can be in the list, in order of
+// creation. It is false when that is everybody, as it is where the list shows the past.
+func (l *listing) candidates(d *directory) ([]uint32, bool) {
+	if int(l.view) < len(d.log) || l.opt.orderby != "" {
+		return nil, false
+	}
+	users, ok := d.within(l.names)
+	at, _ := slices.BinarySearch(users, l.c.Pos)
+	return users[at:], ok
+}
+
 // matching returns the objects of the whole list: in order of creation or, with $orderby, in the order asked for.
 func (q *request) matching(d *directory, l *listing, want state) []uint32 {
 	var out []uint32
@@ -232,11 +245,19 @@ func (q *request) listOf(d *directory, l listing, want state) answer {
 		order = q.matching(d, &l, want)
 		end = len(order)
 	}
+	near, narrow := l.candidates(d)
 	rows := 0
 	for ; int(l.c.Pos) < end; l.c.Pos++ {
 		i := l.c.Pos
-		if order != nil {
+		switch {
+		case order != nil:
 			i = order[i]
+		case narrow && len(near) == 0:
+			l.c.Pos = uint32(end)
+			continue
+		case narrow:
+			i, near = near[0], near[1:]
+			l.c.Pos = i
 		}
 		attrs, ok := l.seen(d, &d.objects[i], want)
 		if !ok {
