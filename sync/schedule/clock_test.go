@@ -457,11 +457,17 @@ func TestWorld(t *testing.T) {
 		}
 		w.clock = schedule.Clock{Name: "staff", Schedule: s, Policy: rapid.SampledFrom(policies).Draw(t, "policy")}
 		w.event(schedule.Clock.Started)
+		start, jumped := w.now, false
+		kinds := []string{"wait", "wait", "wait", "wait", "restart", "ask", "end", "end"}
+		if rapid.Bool().Draw(t, "jumps") {
+			kinds = append(kinds, "jump")
+		}
 		for range rapid.IntRange(1, 80).Draw(t, "steps") {
-			switch rapid.SampledFrom([]string{"wait", "wait", "wait", "wait", "jump", "restart", "ask", "end", "end"}).Draw(t, "what") {
+			switch rapid.SampledFrom(kinds).Draw(t, "what") {
 			case "wait":
 				w.now = w.now.Add(time.Duration(rapid.IntRange(1, 3*24*60).Draw(t, "minutes")) * time.Minute)
 			case "jump":
+				jumped = true
 				w.now = w.now.Add(time.Duration(rapid.IntRange(-40*24*60, 40*24*60).Draw(t, "jump")) * time.Minute)
 			case "restart":
 				if w.busy {
@@ -477,6 +483,23 @@ func TestWorld(t *testing.T) {
 				}
 			}
 			w.tick()
+		}
+		// However it went, once it is over the latest slot has been run, and nothing is left to do.
+		for range 3 {
+			if w.busy {
+				w.end()
+			}
+			w.tick()
+		}
+		if w.busy {
+			t.Fatal("runs follow each other without end")
+		}
+		latest := time.Time{}
+		for slot := s.Next(start); !slot.After(w.now); slot = s.Next(slot) {
+			latest = slot
+		}
+		if strict := w.clock.Policy.Missed == schedule.RunNow && w.clock.Policy.Jitter == 0; strict && !jumped && !latest.IsZero() && w.ended[latest.UTC().String()] != 1 {
+			t.Fatalf("at %s slot %s was lost", w.now, latest)
 		}
 		if len(w.state.Ran) > 8 {
 			t.Fatalf("%d spans are remembered", len(w.state.Ran))
