@@ -151,11 +151,11 @@ func (s *mailServer) takeOne(t *testing.T) taken {
 	return m
 }
 
-// mailbox lists what reached one address.
+// mailbox lists what reached one address, however it is written.
 func (s *mailServer) mailbox(to string) []taken {
 	var list []taken
 	for _, m := range s.all() {
-		if m.to == to {
+		if strings.EqualFold(m.to, to) {
 			list = append(list, m)
 		}
 	}

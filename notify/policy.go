@@ -68,7 +68,9 @@ func (p Policy) Decide(s State, news []News, now time.Time) (State, []News) {
 		next.WaitingSince = now
 	}
 	for _, n := range news {
-		n = n.trim()
+		if n = n.trim(); n.At.IsZero() {
+			n.At = now
+		}
 		switch n.Kind {
 		case Test:
 			next.wait(n, now)
