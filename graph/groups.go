@@ -242,6 +242,9 @@ func (g *GroupSource) membersPage(ctx context.Context, group dirsync.ID, link st
 		return nil, "", err
 	case isNowhere(a):
 		return nil, "", noGroup(group)
+	case link != "" && startOver(a, mark{Link: link, Inside: true}) != nil:
+		return nil, "", &dirsync.Error{Op: membersOp, Kind: dirsync.Unavailable, Err: errors.New("the list of members was read too slowly, and Microsoft Graph no longer knows its next page"),
+			Hint: "Nothing is lost: the next run lists the members from the beginning."}
 	case a.status != http.StatusOK:
 		return nil, "", nowhereElse(g.fault(membersOp, a))
 	}
