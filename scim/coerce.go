@@ -202,7 +202,7 @@ func isBase64(s string) bool {
 func (a *Attribute) coerceComplex(name string, v any, q *quirks) (any, error) {
 	o, ok := v.(*Object)
 	if !ok {
-		if a.sub("value") == nil {
+		if _, isList := v.([]any); isList || a.sub("value") == nil {
 			return nil, refuse(InvalidValue, "%s must be an object with parts such as %s; it is %s", name, a.SubAttributes[0].Name, describe(v))
 		}
 		q.add(BareValue, fmt.Sprintf("%s was %s; taken as its \"value\"", name, describe(v)))

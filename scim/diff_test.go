@@ -298,6 +298,9 @@ func FuzzPatch(f *testing.F) {
 		if len(changes) == 0 && after != o {
 			t.Fatal("no changes and another resource")
 		}
+		if len(p.Operations) == 0 || len(p.Operations) > MaxOperations {
+			return
+		}
 		written, _, err := kind.ParsePatch(p.Document(Dialect{}))
 		if err != nil {
 			t.Fatalf("the normal form is refused: %v", err)
