@@ -36,6 +36,13 @@ func TestStore(t *testing.T, open func(t *testing.T) engine.Store) {
 		{"runs are numbered and listed", (*storeTest).runs},
 		{"lists come in pages", (*storeTest).pages},
 		{"what is unknown is an error without effect", (*storeTest).refuses},
+		{"holds are numbered and listed", (*storeTest).holds},
+		{"marks are kept, replaced and taken away", (*storeTest).marks},
+		{"plans can be looked up", (*storeTest).looksUpPlans},
+		{"what is known of accounts can be corrected", (*storeTest).corrects},
+		{"the latest changes of a person are found", (*storeTest).tellsChangesOf},
+		{"a round that is redone leaves doubt", (*storeTest).redoes},
+		{"a decision about nobody has no effect", (*storeTest).refusesDecisions},
 		{"nothing that goes in or out is shared", (*storeTest).copies},
 		{"a cancelled call has no effect", (*storeTest).cancels},
 	} {

@@ -31,6 +31,11 @@ func storeProperty(t *testing.T, open func(t *testing.T) engine.Store) {
 			"decide":    p.decide,
 			"settle":    p.settle,
 			"doubt":     p.doubt,
+			"new hold":  p.newHold,
+			"save hold": p.saveHold,
+			"mark":      p.mark,
+			"unmark":    p.unmark,
+			"correct":   p.correct,
 			"later": func(r *rapid.T) {
 				p.now = p.now.Add(time.Duration(rapid.IntRange(1, 90).Draw(r, "minutes")) * time.Minute)
 			},
@@ -48,6 +53,7 @@ type pair struct {
 	now   time.Time
 	state dirsync.ReadState
 	runs  []runPair
+	holds []holdPair
 }
 
 // runPair is one run, as each of the two numbers it.
@@ -87,6 +93,7 @@ func drawRecord(r *rapid.T) dirsync.Record {
 
 func (p *pair) merge(r *rapid.T) {
 	records := rapid.SliceOfN(rapid.Custom(drawRecord), 0, 6).Draw(r, "records")
+	p.state.Open = p.state.Open && rapid.IntRange(0, 2).Draw(r, "completes") != 0
 	p.state.Page = dirsync.Cursor(rapid.StringN(0, 3, -1).Draw(r, "page"))
 	m, errM := p.model.Merge(p.ctx, records, p.state, p.now)
 	s, errS := p.store.Merge(p.ctx, records, p.state, p.now)
@@ -96,12 +103,17 @@ func (p *pair) merge(r *rapid.T) {
 
 func (p *pair) newRound(r *rapid.T) {
 	p.state.Round++
-	p.state.Open, p.state.Full = true, rapid.Bool().Draw(r, "full")
+	p.drawState(r)
 	p.both(r, "SetReadState", p.model.SetReadState(p.ctx, p.state), p.store.SetReadState(p.ctx, p.state))
 }
 
+// drawState draws what is said about a round, whether or not it makes sense.
+func (p *pair) drawState(r *rapid.T) {
+	p.state.Open, p.state.Full, p.state.Redo = rapid.Bool().Draw(r, "open"), rapid.Bool().Draw(r, "full"), rapid.Bool().Draw(r, "redo")
+}
+
 func (p *pair) endRound(r *rapid.T) {
-	p.state.Open, p.state.Full = false, false
+	p.drawState(r)
 	p.both(r, "EndRound", p.model.EndRound(p.ctx, p.state), p.store.EndRound(p.ctx, p.state))
 }
 
@@ -198,8 +210,7 @@ func (p *pair) settle(r *rapid.T) {
 		}
 		o := dirsync.Outcome{Result: rapid.SampledFrom([]dirsync.Result{dirsync.Done, dirsync.Done, dirsync.Failed, dirsync.Refused, dirsync.HeldBack}).Draw(r, "result")}
 		o.Differs = rapid.Bool().Draw(r, "differs")
-		o.Link = rapid.SampledFrom([]dirsync.Link{{}, {Account: "a", Active: true, Held: values("x", "x@a.example")}, {Account: "a", DeactivatedAt: p.now},
-			{Doubt: dirsync.Create}, {Account: "b", Active: true, Doubt: dirsync.Update}}).Draw(r, "link")
+		o.Link = drawLink(r, p.now)
 		if o.Result != dirsync.Done || rapid.IntRange(0, 5).Draw(r, "more") == 0 {
 			owed := p.drawOwed(r)
 			o.Owed, o.Error = &owed, "down"
@@ -291,6 +302,7 @@ func (p *pair) compare(r *rapid.T) {
 	p.both(r, "Rejections", errM, errS)
 	p.equal(r, "rejections", rs, rm)
 	p.compareRuns(r)
+	p.compareSafety(r, seqs)
 }
 
 func (p *pair) compareRuns(r *rapid.T) {
