@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -91,8 +92,9 @@ func TestFaultSwitches(t *testing.T) {
 // what is known must be what is there.
 func TestFaults(t *testing.T) {
 	switches := faultSwitches()
+	var mu sync.Mutex
 	total := reader{}
-	for seed := range uint64(*seeds) {
+	eachSeed(t, func(t *testing.T, seed uint64) {
 		r := &reader{t: t, world: inProcess(t, &graphtest.Tenant{}, ways(seed)), rand: rand.New(rand.NewPCG(seed, 33)), known: people{}, deleted: map[dirsync.ID]bool{}}
 		r.source = r.client.Users([]string{"department", "manager"})
 		r.Generate(r.rand.IntN(12)+1, seed)
@@ -117,14 +119,17 @@ func TestFaults(t *testing.T) {
 			}
 		}
 		r.settle()
-		if total.errs, total.rounds, total.restarts = total.errs+r.errs, total.rounds+r.rounds, total.restarts+r.restarts; t.Failed() {
+		mu.Lock()
+		total.errs, total.rounds, total.restarts = total.errs+r.errs, total.rounds+r.rounds, total.restarts+r.restarts
+		mu.Unlock()
+		if t.Failed() {
 			name := "a combination"
 			if alone < len(switches) {
 				name = switches[alone].field
 			}
 			t.Fatalf("seed %d, %s, %s", seed, name, r.config.FirstRead)
 		}
-	}
+	})
 	t.Logf("%d rounds were completed, %d restarted, %d errors met", total.rounds, total.restarts, total.errs)
 	if total.errs == 0 || total.restarts == 0 {
 		t.Error("the faults were too kind to prove anything")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -17,6 +18,22 @@ import (
 
 // seeds is how many random courses of events each property is tried on.
 var seeds = flag.Int("seeds", 300, "how many seeds the properties of readings are tried on")
+
+// eachSeed runs a property for every seed, on as many processors as there are.
+func eachSeed(t *testing.T, property func(t *testing.T, seed uint64)) {
+	t.Helper()
+	n := runtime.GOMAXPROCS(0)
+	t.Run("seeds", func(t *testing.T) {
+		for shard := range n {
+			t.Run(fmt.Sprintf("%d of %d", shard+1, n), func(t *testing.T) {
+				t.Parallel()
+				for seed := shard; seed < *seeds; seed += n {
+					property(t, uint64(seed))
+				}
+			})
+		}
+	})
+}
 
 // inProcess connects to a tenant without a network, which costs a tenth of the time.
 func inProcess(t testing.TB, tenant *graphtest.Tenant, change ...func(*graph.Config)) *world {
@@ -160,8 +177,11 @@ func (c *course) faults(failing bool) graphtest.Faults {
 // what is true: people come, go and change their names from one part into another before and while they are read,
 // replicas of the directory differ by up to the time that is configured, the index lags, requests fail, and processes die.
 func TestFirstReadIsTrue(t *testing.T) {
-	for seed := range uint64(*seeds) {
+	eachSeed(t, func(t *testing.T, seed uint64) {
 		for _, how := range []graph.FirstRead{graph.FirstPlain, graph.FirstParallel} {
+			if how == graph.FirstPlain && seed%4 > 0 {
+				continue // it shows that the course of events is fair, which takes fewer
+			}
 			c := &course{t: t, world: inProcess(t, &graphtest.Tenant{}, firstRead(how)), rand: rand.New(rand.NewPCG(seed, 21)), deleted: map[dirsync.ID]bool{}}
 			c.Generate(c.rand.IntN(60), seed)
 			if c.some(2) {
@@ -202,7 +222,7 @@ func TestFirstReadIsTrue(t *testing.T) {
 				t.Fatalf("seed %d, %s", seed, how)
 			}
 		}
-	}
+	})
 }
 
 // With replicas that differ by more than is configured the proof does not hold, and the property above notices: it is
