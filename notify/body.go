@@ -8,8 +8,6 @@ import (
 	"strings"
 	"text/template"
 	"time"
-
-	"dirsync"
 )
 
 // maxTold is how many pieces of news one message shows in full; the others are counted.
@@ -233,52 +231,4 @@ func testMessage(channel string, to Recipient, now time.Time) Message {
 	return Message{ID: rand.Text(), Channel: channel, To: to, Created: now,
 		News:     []News{{Kind: Test, At: now}},
 		Delivery: Delivery{Status: Waiting, Due: now}}
-}
-
-// OfRun makes the news of a run that has ended: RunFailed, PartialSuccess, ChangesHeld, or, for a Success, Recovered,
-// which is told only if there was trouble. A run with held changes is both, if other people were left behind as well.
-// rows are who was rejected or failed and why, of total; link leads to the run.
-func OfRun(run dirsync.Run, rows []Row, total int, link string) []News {
-	n := News{Sync: run.Sync, Run: run.ID, At: run.Ended, Counts: run.Counts, Link: link}
-	var all []News
-	switch run.Status {
-	case dirsync.Success:
-		n.Kind = Recovered
-		return append(all, n)
-	case dirsync.Failure:
-		n.Kind, n.Reason, n.Fingerprint = RunFailed, run.Error, Fingerprint(run.Error)
-		return append(all, n)
-	case dirsync.PartialSuccess:
-	default:
-		return nil
-	}
-	if len(run.Holds) > 0 {
-		h := n
-		h.Kind = ChangesHeld
-		var reasons, parts []string
-		for _, hold := range run.Holds {
-			reasons = append(reasons, hold.Reason)
-			parts = append(parts, fmt.Sprintf("%s of %s", hold.Kind, letters(hold.Count)))
-			h.Table = append(h.Table, Row{Who: fmt.Sprintf("%d people", hold.Count), What: hold.Kind.String(), Why: hold.Reason})
-		}
-		h.Reason, h.Fingerprint = strings.Join(reasons, " "), Fingerprint(parts...)
-		all = append(all, h)
-	}
-	if len(run.Holds) == 0 || run.Counts.Rejected+run.Counts.Failed > 0 {
-		parts := []string{letters(total)}
-		for _, r := range rows {
-			parts = append(parts, r.Who, r.What, r.Why)
-		}
-		n.Kind, n.Table, n.Total, n.Fingerprint = PartialSuccess, rows, total, Fingerprint(parts...)
-		if len(rows) == 0 {
-			n.Reason = run.Error
-		}
-		all = append(all, n)
-	}
-	return all
-}
-
-// letters writes a number in a way that Fingerprint does not take for something that changes by itself.
-func letters(n int) string {
-	return strings.Map(func(r rune) rune { return r - '0' + 'a' }, fmt.Sprint(max(n, 0)))
 }

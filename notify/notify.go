@@ -18,7 +18,9 @@ package notify
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -146,10 +148,20 @@ func (n News) Headline() string {
 // Fingerprint makes a short text that is the same for the same parts. Numbers and object ids within the parts do not
 // matter, so that an error that names a request or a time is the same trouble the next time.
 func Fingerprint(parts ...string) string {
+	for i, p := range parts {
+		if i == 0 {
+			parts = slices.Clone(parts)
+		}
+		parts[i] = changing.ReplaceAllString(p, "#")
+	}
+	return digest(parts)
+}
+
+// digest makes a short text of parts; other parts make another.
+func digest(parts []string) string {
 	h := sha256.New()
 	for _, p := range parts {
-		h.Write([]byte(changing.ReplaceAllString(p, "#")))
-		h.Write([]byte{0})
+		fmt.Fprintf(h, "%d:%s", len(p), p)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:12])
 }
