@@ -119,7 +119,7 @@ func (a *Attribute) coerceOne(name string, v any, q *quirks) (any, error) {
 	if v == nil {
 		return nil, nil
 	}
-	if v == "" && a.kind() != String {
+	if isEmptyText(v) && a.kind() != String {
 		q.add(EmptyText, fmt.Sprintf("%s was an empty string; taken as no value", name))
 		return nil, nil
 	}

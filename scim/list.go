@@ -53,28 +53,31 @@ func compareNames(a, b string) int {
 }
 
 // identity is what makes two values of a multi-valued attribute the same one: the "value" of a complex value, without
-// regard to case where the schema says so, else everything. The second result is the type, which tells two values with
-// the same "value" apart if both have one.
-func (a *Attribute) identity(e any) (key, kind string) {
+// regard to case where the schema says so, else everything. The type tells two with the same identity apart if both have
+// one.
+type identity struct {
+	whole bool // text is the whole value, not its "value"
+	text  string
+}
+
+func (a *Attribute) identity(e any) (id identity, kind string) {
 	if o, ok := e.(*Object); ok {
 		if value, ok := o.Text("value"); ok {
 			if sub := a.sub("value"); sub == nil || !sub.CaseExact {
 				value = FoldCase(value)
 			}
 			kind, _ = o.Text("type")
-			return "v" + value, FoldCase(kind)
+			return identity{text: value}, FoldCase(kind)
 		}
 	}
-	return "e" + canonicalText(e), ""
+	return identity{true, canonicalText(e)}, ""
 }
 
-// alike says whether two types do not tell values apart.
-func alike(a, b string) bool { return a == b || a == "" || b == "" }
-
-// places finds values in a list by what makes them the same one.
+// places remembers where the values of a list are. It looks only for values that were asked for in advance, so that a
+// large list needs one look at each of its values, and no memory for them.
 type places struct {
 	attr  *Attribute
-	index map[string][]place
+	index map[identity][]place
 }
 
 type place struct {
@@ -82,38 +85,47 @@ type place struct {
 	at   int
 }
 
-func (a *Attribute) places(list []any) *places {
-	p := &places{a, make(map[string][]place, len(list))}
+// places finds the values in the list that are the same as one of the wanted.
+func (a *Attribute) places(list, wanted []any) *places {
+	p := &places{a, make(map[identity][]place, len(wanted))}
+	for _, e := range wanted {
+		id, _ := a.identity(e)
+		p.index[id] = nil
+	}
 	for i, e := range list {
-		p.put(e, i)
+		id, kind := a.identity(e)
+		if _, ok := p.index[id]; ok {
+			p.index[id] = append(p.index[id], place{kind, i})
+		}
 	}
 	return p
 }
 
-func (p *places) put(e any, at int) {
-	key, kind := p.attr.identity(e)
-	p.index[key] = append(p.index[key], place{kind, at})
-}
-
-// find returns where a value is, or -1. Of several it prefers the one with the very same type.
+// find returns where a wanted value is, or -1. Of several places it prefers the one with the very same type.
 func (p *places) find(e any) int {
-	key, kind := p.attr.identity(e)
+	id, kind := p.attr.identity(e)
 	found := -1
-	for _, at := range p.index[key] {
+	for _, at := range p.index[id] {
 		if at.kind == kind {
 			return at.at
 		}
-		if alike(at.kind, kind) && found < 0 {
+		if found < 0 && (at.kind == "" || kind == "") {
 			found = at.at
 		}
 	}
 	return found
 }
 
+// put notes that a wanted value now is at a place.
+func (p *places) put(e any, at int) {
+	id, kind := p.attr.identity(e)
+	p.index[id] = append(p.index[id], place{kind, at})
+}
+
 // appendNew adds values to a list. One that is there already is not added again; what else is said of it is merged into
 // it. It returns a new list if anything changed, and which values were touched.
 func (a *Attribute) appendNew(list, more []any) (out []any, touched []int) {
-	where := a.places(list)
+	where := a.places(list, more)
 	out = list
 	own := false
 	for _, e := range more {
@@ -127,7 +139,7 @@ func (a *Attribute) appendNew(list, more []any) (out []any, touched []int) {
 			e = merged
 		}
 		if !own {
-			out, own = slices.Grow(slices.Clone(list), len(more)), true
+			out, own = append(make([]any, 0, len(list)+len(more)), list...), true
 		}
 		if at < 0 {
 			at = len(out)
@@ -161,22 +173,35 @@ func mergeObjects(old, more any) any {
 	return out
 }
 
-// without removes the listed values, and is the old list if none was in it.
+// without removes the listed values, and is the old list if none was in it. One that is listed without a type is
+// removed whatever its type is.
 func (a *Attribute) without(list, listed []any) []any {
-	victims := a.places(listed)
-	gone := func(e any) bool {
-		key, kind := a.identity(e)
-		for _, v := range victims.index[key] {
-			if v.kind == "" || v.kind == kind {
-				return true
-			}
-		}
-		return false
+	victims := make(map[identity][]string, len(listed))
+	for _, e := range listed {
+		id, kind := a.identity(e)
+		victims[id] = append(victims[id], kind)
 	}
-	if !slices.ContainsFunc(list, gone) {
+	out := list
+	own := false
+	kept := 0
+	for i, e := range list {
+		id, kind := a.identity(e)
+		if kinds := victims[id]; slices.Contains(kinds, "") || slices.Contains(kinds, kind) {
+			if !own {
+				out, own = slices.Clone(list), true
+				kept = i
+			}
+			continue
+		}
+		if own {
+			out[kept] = e
+			kept++
+		}
+	}
+	if !own {
 		return list
 	}
-	return slices.DeleteFunc(slices.Clone(list), gone)
+	return out[:kept:kept]
 }
 
 // onePrimary leaves at most one value primary: the last of the touched ones that is, if any is (RFC 7644 section 3.5.2).

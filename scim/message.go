@@ -143,7 +143,7 @@ func readSearch(get func(string) (any, bool)) (*Search, error) {
 	}
 	number := func(name string, to *int, least int, scimType string) error {
 		v, _ := get(name)
-		if v == nil || v == any("") {
+		if v == nil || isEmptyText(v) {
 			return nil
 		}
 		n, ok := asInteger(v)

@@ -296,11 +296,19 @@ func (p *patchParser) attribute(op OpKind, path Path, v any) error {
 	return nil
 }
 
-// emptyReference recognizes "" and {"value": ""}.
+// emptyReference recognizes "" and {"value": ""}, and a list of one of them.
 func emptyReference(v any) bool {
+	if list, ok := v.([]any); ok && len(list) == 1 {
+		v = list[0]
+	}
 	o, _ := v.(*Object)
 	value, _ := o.Get("value")
-	return v == any("") || value == any("")
+	return isEmptyText(v) || isEmptyText(value)
+}
+
+func isEmptyText(v any) bool {
+	s, ok := v.(string)
+	return ok && s == ""
 }
 
 // nothing takes an operation of whose value nothing is left. Replacing by null or an empty list is a removal, adding
