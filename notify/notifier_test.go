@@ -471,10 +471,11 @@ func TestRun(t *testing.T) {
 // everybody hears of everything, and of nothing more often than the doubts allow.
 func TestRandomTroubles(t *testing.T) {
 	for seed := range uint64(20) {
-		random := rand.New(rand.NewPCG(seed, 1))
+		// Each is used under its own lock.
+		random, mailRandom, diskRandom := rand.New(rand.NewPCG(seed, 1)), rand.New(rand.NewPCG(seed, 2)), rand.New(rand.NewPCG(seed, 3))
 		mail := &recorder{}
 		mail.do = func(notify.Message) error {
-			switch random.IntN(6) {
+			switch mailRandom.IntN(6) {
 			case 0:
 				return &dirsync.Error{Op: "send", Kind: dirsync.Unavailable, Err: errors.New("busy")}
 			case 1:
@@ -491,7 +492,7 @@ func TestRandomTroubles(t *testing.T) {
 		b.memory.Hook = func(op string) (bool, error) {
 			mu.Lock()
 			defer mu.Unlock()
-			if n := random.IntN(12); n < 2 {
+			if n := diskRandom.IntN(12); n < 2 {
 				return n == 0, errors.New("disk trouble in " + op)
 			}
 			return true, nil
