@@ -10,6 +10,8 @@ import (
 type ReadState struct {
 	// Base is where the last complete round ended and the next, or the one under way, begins. Zero: never read.
 	Base Cursor `json:"base,omitempty"`
+	// Begin is where a round begins that reads everybody again; zero: at the zero Cursor. See GroupSource.Again.
+	Begin Cursor `json:"begin,omitempty"`
 	// Page is where to go on in the round under way; zero at its beginning.
 	Page Cursor `json:"page,omitempty"`
 	// Round numbers the rounds from 1. It grows whenever a round begins, a restarted one included.

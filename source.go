@@ -55,6 +55,9 @@ type GroupSource interface {
 	// Chosen says which groups the chosen names were found to be when c was made, in the order in which they were
 	// chosen. A group that was renamed since then is still the same. It is empty for the zero Cursor.
 	Chosen(c Cursor) []ChosenGroup
+	// Again returns a Cursor from which a round begins from the beginning, as from the zero Cursor, but with the chosen
+	// names meaning the groups that they mean in c, even if c has expired. It is the zero Cursor when c means nothing.
+	Again(c Cursor) Cursor
 	// Members calls fn for all direct members of one group, users and groups, and returns nil only if there are no
 	// others. A group that is not there is an *Error of kind NotFound.
 	Members(ctx context.Context, group ID, fn func([]Membership) error) error

@@ -55,6 +55,8 @@ type link struct {
 type place struct {
 	Epoch, Pages int
 	Middle       bool
+	// New says that nothing was read from here yet: such a cursor never expires.
+	New bool
 	// Chosen are the pinned names, At how far each followed group is read.
 	Chosen []dirsync.ChosenGroup
 	At     map[dirsync.ID]uint64
@@ -179,6 +181,22 @@ func (s *GroupSource) Chosen(c dirsync.Cursor) []dirsync.ChosenGroup {
 	return slices.DeleteFunc(p.Chosen, func(g dirsync.ChosenGroup) bool { return !slices.Contains(s.Names, g.Name) })
 }
 
+// Again implements dirsync.GroupSource.
+func (s *GroupSource) Again(c dirsync.Cursor) dirsync.Cursor {
+	chosen := s.Chosen(c)
+	if len(chosen) == 0 {
+		return ""
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := place{New: true, Chosen: chosen, At: map[dirsync.ID]uint64{}}
+	for _, g := range chosen {
+		p.At[g.ID] = 0
+	}
+	text, _ := json.Marshal(p)
+	return dirsync.Cursor(text)
+}
+
 // Read implements dirsync.Source.
 func (s *GroupSource) Read(ctx context.Context, since dirsync.Cursor, fn func(dirsync.Page) error) error {
 	p, err := s.parse(since)
@@ -220,6 +238,9 @@ func (s *GroupSource) parse(since dirsync.Cursor) (place, error) {
 	if since != "" {
 		if err := json.Unmarshal([]byte(since), &p); err != nil {
 			return p, &dirsync.Error{Op: "read groups", Kind: dirsync.Invalid, Err: fmt.Errorf("cursor: %w", err)}
+		}
+		if p.New {
+			p.New, p.Epoch, p.Pages = false, s.epoch, s.pages
 		}
 		switch {
 		case p.Middle && p.Pages != s.pages:

@@ -71,6 +71,16 @@ func (g *Groups) merge(ctx context.Context, records []dirsync.Record, state dirs
 	return err
 }
 
+// oweAll has every membership spread again. Where people are looked up because they are in a group, whoever was not there
+// when they were looked up is told of when they come; but a reading that begins anew tells nothing of what was before it.
+func (g *Groups) oweAll(ctx context.Context, now time.Time) error {
+	state, err := g.Members.ReadState(ctx)
+	if err != nil {
+		return err
+	}
+	return g.Members.OweAll(ctx, dirsync.WhyRecord, state, now)
+}
+
 func memberState(s dirsync.ReadState) dirsync.ReadState {
 	return dirsync.ReadState{Round: s.Round, Open: s.Open, Full: s.Full, Redo: s.Redo, Confirming: s.Confirming}
 }
@@ -232,7 +242,7 @@ func (e *Engine) spread(ctx context.Context, r *dirsync.Run) error {
 		if err := e.owe(ctx, r, users); err != nil {
 			return err
 		}
-		if err := g.Members.Decide(ctx, r.ID, decisions); err != nil {
+		if err := g.Members.Decide(ctx, 0, decisions); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,17 +40,20 @@ func (e *Engine) read(ctx context.Context, r *dirsync.Run) error {
 	if err := e.spread(ctx, r); err != nil {
 		return err
 	}
-	return people.run(ctx)
+	if err := people.run(ctx); err != nil {
+		return err
+	}
+	return e.spread(ctx, r) // there is something left only if everybody was read anew
 }
 
 // reading is one source, and where its records go.
 type reading struct {
-	e      *Engine
-	what   string // for people: "users"
+	e    *Engine
+	what string // for people: "users"
 	// everybody begins a sentence: "everybody was".
 	everybody string
-	source dirsync.Source
-	store  Reading
+	source    dirsync.Source
+	store     Reading
 	// merge keeps a batch of records together with the state behind them.
 	merge func(context.Context, []dirsync.Record, dirsync.ReadState) error
 	// confirm settles every doubt that a round has left.
@@ -70,8 +74,33 @@ func (e *Engine) people(r *dirsync.Run) *reading {
 		_, err := e.Store.Merge(ctx, records, state, e.now())
 		return err
 	}
-	rd.confirm = rd.lookUp
+	rd.confirm = func(ctx context.Context, state *dirsync.ReadState) error {
+		if err := rd.lookUp(ctx, state); err != nil || !state.Full || e.Groups == nil || len(e.Groups.Scope) == 0 {
+			return err
+		}
+		// Nobody is mentioned who was not known, and nobody who came back.
+		if err := rd.lookUpGone(ctx, state); err != nil {
+			return err
+		}
+		return e.Groups.oweAll(ctx, e.now())
+	}
 	return rd
+}
+
+// lookUpGone looks up everybody who was there once. They may have come back while nobody read.
+func (rd *reading) lookUpGone(ctx context.Context, state *dirsync.ReadState) error {
+	return rd.e.eachBatch(ctx, rd.e.Store, func(people []dirsync.Person) error {
+		var ids []dirsync.ID
+		for _, p := range people {
+			if p.Gone != dirsync.Present {
+				ids = append(ids, p.ID)
+			}
+		}
+		if len(ids) == 0 {
+			return nil
+		}
+		return rd.ask(ctx, ids, state)
+	})
 }
 
 // run reads to the end of a round, and settles what it leaves in doubt.
@@ -106,8 +135,13 @@ func (rd *reading) run(ctx context.Context) error {
 			rd.note("a page of the round had expired; the round was begun again")
 			state.Redo = !state.Full && (state.Redo || state.Page != "")
 			state.Open = false
-		case errors.Is(err, dirsync.ErrCursorExpired) && state.Base+state.Page != "":
+		case errors.Is(err, dirsync.ErrCursorExpired) && state.Base+state.Page+state.Begin != "":
 			rd.note(rd.everybody + " read again, because " + err.Error())
+			begin := dirsync.Cursor("")
+			if g, ok := rd.source.(dirsync.GroupSource); ok && state.Base+state.Page != "" {
+				begin = cmp.Or(g.Again(state.Base), g.Again(state.Page), state.Begin)
+			}
+			state.Begin = begin
 			state.Base, state.Open, state.Redo = "", false, false
 		default:
 			return err
@@ -144,10 +178,7 @@ func (rd *reading) end(ctx context.Context, state *dirsync.ReadState) error {
 // round reads one round from where state says, and leaves state as it was last written. Pages are merged in batches,
 // each in one transaction with the cursor behind it: whatever stops the reading, what was merged needs no second look.
 func (rd *reading) round(ctx context.Context, state *dirsync.ReadState) error {
-	from := state.Page
-	if from == "" {
-		from = state.Base
-	}
+	from := cmp.Or(state.Page, state.Base, state.Begin)
 	// Fetching and merging overlap. The channel is what bounds memory.
 	pages := make(chan dirsync.Page, 8)
 	merged := make(chan error, 1)

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -83,7 +84,7 @@ func (e *Engine) chosen(ctx context.Context) (map[string]dirsync.ID, error) {
 		return nil, err
 	}
 	chosen := map[string]dirsync.ID{}
-	for _, c := range e.Groups.Source.Chosen(state.Base) {
+	for _, c := range e.Groups.Source.Chosen(cmp.Or(state.Base, state.Begin)) {
 		chosen[c.Name] = c.ID
 	}
 	return chosen, nil

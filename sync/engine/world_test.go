@@ -29,6 +29,8 @@ type world struct {
 	policy plan.Policy
 	limits plan.Limits
 	faults faults
+	// teams are the groups; nil: there are none.
+	teams *teams
 	// accounts remembers the account that each person was first given.
 	accounts map[dirsync.ID]string
 }
@@ -131,6 +133,7 @@ func (w *world) engine(m *mapping.Mapping) *engine.Engine {
 			raw, _ := attrs.Get("accountEnabled")
 			return string(raw) == "false"
 		},
+		Groups: w.engineGroups(),
 		Policy: w.policy, Limits: w.limits, Batch: 4, Now: func() time.Time { return w.now },
 	}
 }
@@ -183,6 +186,7 @@ func (w *world) settled(fail func(string, ...any)) {
 	}
 	for _, id := range w.src.IDs() {
 		attrs, present := w.src.Attrs(id)
+		present = present && w.wants(id)
 		a, has := accounts[id]
 		str := func(name string) string { s, _ := attrs[name].(string); return s }
 		valid := str("givenName") != "" && str("surname") != "" && str("mail") != ""
