@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -172,6 +173,7 @@ func (d *demo) configure(server *graphtest.Server) error {
 	}
 	identity := d.tenant.Identity()
 	d.view.Tenant.ID, d.view.Tenant.Name = identity.ID, identity.Name
+	d.replicaLag = time.Nanosecond // the simulated tenant has one replica
 	tenant := fmt.Sprintf(demoTenant, identity.ID, identity.ClientID, server.URL, server.URL)
 	for name, text := range map[string]string{
 		"config.yaml": tenant + demoStaff,

@@ -28,30 +28,41 @@ import (
 var kills = flag.Int("kills", 50, "how often TestKill kills a running dirsync")
 
 // TestKill kills a real dirsync at random moments while its tenant keeps changing. After every kill the store is whole
-// and nobody has lost anything; in the end the directory is what the tenant says.
+// and nobody has lost anything; in the end the directory is what the tenant says. Most of the kills are of a sync of
+// everybody, the others of one of chosen groups and the people in them.
 func TestKill(t *testing.T) {
+	t.Run("everybody", func(t *testing.T) {
+		testKill(t, *kills-*kills*2/5, func(*killWorld) string { return "{ entra: contoso }" })
+	})
+	t.Run("groups", func(t *testing.T) {
+		testKill(t, *kills*2/5, func(w *killWorld) string { return w.makeGroups() })
+	})
+}
+
+// testKill kills n runs of a sync whose people come from what prepare returns.
+func testKill(t *testing.T, n int, prepare func(*killWorld) string) {
 	const people = 3000
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 0))
-	tenant := &graphtest.Tenant{}
+	tenant := &graphtest.Tenant{Roles: []string{"User.Read.All", "Organization.Read.All", "GroupMember.Read.All"}}
 	tenant.Generate(people, 1)
 	server := start(t, tenant)
 	dir := t.TempDir()
 	config := setUp(t, dir, server.URL, server.CA, tenant.Identity())
-	unguarded(t, config)
 	w := &killWorld{t: t, tenant: tenant, path: filepath.Join(dir, "dirsync.db"), safe: map[string]bool{}, accounts: map[dirsync.ID]string{}, phases: map[dirsync.Phase]int{}}
 	for i, u := range candidates(tenant.Users()) {
 		w.ids = append(w.ids, text(u, "id"))
 		w.safe[text(u, "id")] = i%2 == 0
 	}
+	unguarded(t, config, prepare(w))
 
 	// The length of the first run has to be guessed, since it is killed as well.
 	lengths := map[string]time.Duration{"": time.Second, "reading": 100 * time.Millisecond, "planning": 100 * time.Millisecond}
 	hits := 0
-	for n := 0; hits < *kills; n++ {
-		if n > 20**kills+20 {
-			t.Fatalf("only %d of %d processes were still running when they were to be killed", hits, n)
+	for tries := 0; hits < n; tries++ {
+		if tries > 20*n+20 {
+			t.Fatalf("only %d of %d processes were still running when they were to be killed", hits, tries)
 		}
 		w.change(rnd, 300)
 		tenant.SetFaults(unkindness(rnd))
@@ -124,13 +135,14 @@ func killRun(t *testing.T, config, from string, after time.Duration) (killed boo
 	return killed, time.Since(began)
 }
 
-// unguarded lifts the limits, which would rightly hold what 300 changes at once do.
-func unguarded(t *testing.T, config string) {
+// unguarded says where people come from, and lifts the limits, which would rightly hold what 300 changes at once do.
+func unguarded(t *testing.T, config, from string) {
 	t.Helper()
 	text, err := os.ReadFile(config)
 	if err != nil {
 		t.Fatal(err)
 	}
+	text = bytes.Replace(text, []byte("{ entra: contoso }"), []byte(from), 1)
 	limits := "    limits: { deactivations: { count: 100000, share: 100% } }\n"
 	if err := os.WriteFile(config, append(text, limits...), 0o600); err != nil {
 		t.Fatal(err)
@@ -170,6 +182,7 @@ type killWorld struct {
 	// safe people are never deleted, blocked or spoilt; they must never lose their account.
 	safe     map[string]bool
 	accounts map[dirsync.ID]string
+	groups   killGroups
 	// phases counts the kills by what the newest run was doing; ended is before it began or after it ended.
 	phases map[dirsync.Phase]int
 }
@@ -220,6 +233,7 @@ func (w *killWorld) change(rnd *rand.Rand, n int) {
 			w.tenant.Delete(id)
 		}
 	}
+	w.changeGroups(rnd, n)
 }
 
 // keepChanging changes the tenant while a process reads it, until stop is called.
@@ -314,9 +328,12 @@ func (w *killWorld) compare() {
 				w.t.Errorf(format, args...)
 			}
 		}
-		present := map[string]bool{}
+		present, wanted, members := map[string]bool{}, w.groups.wanted(), w.groups.members()
 		for _, u := range w.tenant.Users() {
 			id := text(u, "id")
+			if wanted != nil && !wanted[id] {
+				continue // and has no active account, see below
+			}
 			present[id] = true
 			a, has := accounts[id]
 			r, isRejected := rejected[id]
@@ -335,6 +352,7 @@ func (w *killWorld) compare() {
 			case !has || !a.Active:
 				fail("%s is there and has no active account", id)
 			default:
+				checkMember(a, members, fail)
 				for field, property := range map[string]string{"first_name": "givenName", "last_name": "surname", "department": "department"} {
 					got, _ := a.Values.Get(field)
 					if want := norm.NFC.String(strings.TrimSpace(text(u, property))); got.Text != want {
@@ -347,9 +365,10 @@ func (w *killWorld) compare() {
 		}
 		for id, a := range accounts {
 			if !present[id] && a.Active {
-				fail("%s is gone and has an active account", id)
+				fail("%s is gone, or in no chosen group, and has an active account", id)
 			}
 		}
+		w.groups.compare(w.t.Context(), d, fail)
 		if faults > 10 {
 			w.t.Errorf("… and %d more", faults-10)
 		}

@@ -69,6 +69,8 @@ type app struct {
 	configPath string
 	format     string // "text" or "json"
 	verbose    bool
+	// replicaLag is that of package graph; zero is its default.
+	replicaLag time.Duration
 }
 
 func (a *app) json() bool { return a.format == "json" }

@@ -240,9 +240,7 @@ func (a *app) graphConfig(t *Tenant) (graph.Config, error) {
 	gc := graph.Config{
 		Tenant: t.ID, ClientID: t.ClientID, Cloud: graph.Cloud(t.Cloud), Authority: t.Authority, BaseURL: t.Graph,
 		Now: a.now, Log: a.log,
-		// The parallel first read remembers whom it has met, which takes memory for each of them, and it takes a count
-		// that may lag for its proof. Until it needs neither, the delta query alone is asked.
-		FirstRead: graph.FirstPlain,
+		ReplicaLag: a.replicaLag,
 	}
 	var err error
 	if gc.Credential, err = t.Credential.reveal(); err != nil {
