@@ -52,6 +52,38 @@ func (t *ResourceType) AcceptReplacement(in, stored *Object) (*Object, []Quirk, 
 	return out, q.list, nil
 }
 
+// Receive is Accept for what a server sent, for a client that compares it with what it wants: nothing is required, and a
+// value that cannot be understood is left out and reported instead of being an error. Read-only attributes are left out
+// as well, because a client cannot change them; the id is in the resource that was given.
+func (t *ResourceType) Receive(in *Object) (*Object, []Quirk) {
+	a := applier{t: t, out: &Object{}, owned: map[string]bool{}}
+	q := &quirks{}
+	one := func(name string, v any) {
+		p := patchParser{t: t, q: q}
+		before := a.out
+		a.out, a.owned = before.copy(), map[string]bool{}
+		err := p.members("", Add, NewObject(Member{name, v}))
+		for i := 0; i < len(p.out) && err == nil; i++ {
+			err = a.apply(p.out[i])
+		}
+		if err != nil {
+			a.out, a.owned = before, map[string]bool{}
+			q.add(Unusable, fmt.Sprintf("%s; left out", AsError(err).Detail))
+		}
+	}
+	for name, v := range in.All() {
+		data, ok := v.(*Object)
+		if x := t.extension(name); x != nil && ok {
+			for inner, v := range data.All() {
+				one(x.ID, NewObject(Member{inner, v}))
+			}
+			continue
+		}
+		one(name, v)
+	}
+	return t.withSchemas(a.out), q.list
+}
+
 // keepParts carries the read-only parts of a complex value over to its replacement, unless its "value" is another one:
 // the displayName of a manager belongs to that manager.
 func (a *Attribute) keepParts(have, next any) any {

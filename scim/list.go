@@ -53,24 +53,30 @@ func compareNames(a, b string) int {
 }
 
 // identity is what makes two values of a multi-valued attribute the same one: the "value" of a complex value, without
-// regard to case where the schema says so, else everything. The type tells two with the same identity apart if both have
-// one.
+// regard to case where the schema says so, else everything. The type (see kindOf) tells two with the same identity apart
+// if both have one.
 type identity struct {
 	whole bool // text is the whole value, not its "value"
 	text  string
 }
 
-func (a *Attribute) identity(e any) (id identity, kind string) {
+func (a *Attribute) identity(e any) identity {
 	if o, ok := e.(*Object); ok {
 		if value, ok := o.Text("value"); ok {
 			if sub := a.sub("value"); sub == nil || !sub.CaseExact {
 				value = FoldCase(value)
 			}
-			kind, _ = o.Text("type")
-			return identity{text: value}, FoldCase(kind)
+			return identity{text: value}
 		}
 	}
-	return identity{true, canonicalText(e)}, ""
+	return identity{true, canonicalText(e)}
+}
+
+// kindOf is the type of a value, or "".
+func (a *Attribute) kindOf(e any) string {
+	o, _ := e.(*Object)
+	kind, _ := o.Text("type")
+	return FoldCase(kind)
 }
 
 // places remembers where the values of a list are. It looks only for values that were asked for in advance, so that a
@@ -89,13 +95,12 @@ type place struct {
 func (a *Attribute) places(list, wanted []any) *places {
 	p := &places{a, make(map[identity][]place, len(wanted))}
 	for _, e := range wanted {
-		id, _ := a.identity(e)
-		p.index[id] = nil
+		p.index[a.identity(e)] = nil
 	}
 	for i, e := range list {
-		id, kind := a.identity(e)
+		id := a.identity(e)
 		if _, ok := p.index[id]; ok {
-			p.index[id] = append(p.index[id], place{kind, i})
+			p.index[id] = append(p.index[id], place{a.kindOf(e), i})
 		}
 	}
 	return p
@@ -103,9 +108,9 @@ func (a *Attribute) places(list, wanted []any) *places {
 
 // find returns where a wanted value is, or -1. Of several places it prefers the one with the very same type.
 func (p *places) find(e any) int {
-	id, kind := p.attr.identity(e)
+	kind := p.attr.kindOf(e)
 	found := -1
-	for _, at := range p.index[id] {
+	for _, at := range p.index[p.attr.identity(e)] {
 		if at.kind == kind {
 			return at.at
 		}
@@ -118,8 +123,8 @@ func (p *places) find(e any) int {
 
 // put notes that a wanted value now is at a place.
 func (p *places) put(e any, at int) {
-	id, kind := p.attr.identity(e)
-	p.index[id] = append(p.index[id], place{kind, at})
+	id := p.attr.identity(e)
+	p.index[id] = append(p.index[id], place{p.attr.kindOf(e), at})
 }
 
 // appendNew adds values to a list. One that is there already is not added again; what else is said of it is merged into
@@ -178,15 +183,15 @@ func mergeObjects(old, more any) any {
 func (a *Attribute) without(list, listed []any) []any {
 	victims := make(map[identity][]string, len(listed))
 	for _, e := range listed {
-		id, kind := a.identity(e)
-		victims[id] = append(victims[id], kind)
+		id := a.identity(e)
+		victims[id] = append(victims[id], a.kindOf(e))
 	}
 	out := list
 	own := false
 	kept := 0
 	for i, e := range list {
-		id, kind := a.identity(e)
-		if kinds := victims[id]; slices.Contains(kinds, "") || slices.Contains(kinds, kind) {
+		kinds := victims[a.identity(e)]
+		if len(kinds) > 0 && (slices.Contains(kinds, "") || slices.Contains(kinds, a.kindOf(e))) {
 			if !own {
 				out, own = slices.Clone(list), true
 				kept = i

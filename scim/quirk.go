@@ -35,6 +35,7 @@ const (
 	EmptyPath            QuirkCode = "emptyPath"            // "path": ""
 	RemoveWithValue      QuirkCode = "removeWithValue"      // a removal that lists what to remove
 	ReplaceWithNull      QuirkCode = "replaceWithNull"      // a replacement by nothing, which is a removal
+	Unusable             QuirkCode = "unusable"             // a value in a server's answer that has the wrong type
 	SingleOperation      QuirkCode = "singleOperation"      // Operations is one object instead of a list
 )
 

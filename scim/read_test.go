@@ -234,6 +234,8 @@ func FuzzResource(f *testing.F) {
 				t.Fatal(err)
 			}
 		}
+		users.Receive(o)
+		_, _ = ReadResourceType(o, users.Schemas())
 		ReadServiceProviderConfig(o)
 		_, _ = ReadBulkResults(o)
 		BulkReferences(o)
