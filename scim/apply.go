@@ -37,7 +37,7 @@ func missing(from, in any) []any {
 }
 
 // Apply carries out a patch on a resource: all of it, in which case it returns the new resource and what changed, or
-// nothing, in which case it returns an *Error. The resource that was given stays as it was in both cases, and shares
+// nothing, in which case it returns an *Error. Another order of a list is no change. The resource that was given stays as it was in both cases, and shares
 // with the new one what did not change. A patch that changes nothing returns no changes: meta.lastModified must then
 // stay as well, which like all of meta is the caller's business.
 //
@@ -59,7 +59,7 @@ func (t *ResourceType) Apply(o *Object, patch *Patch) (*Object, []Change, error)
 		_, attr, _, _ := t.Find(p)
 		before, _ := holder(o, p.URN).Get(p.Name)
 		after, _ := holder(a.out, p.URN).Get(p.Name)
-		if Equal(before, after) {
+		if sameSet(before, after) {
 			continue
 		}
 		if attr.Returned == Never {

@@ -71,11 +71,32 @@ func sameSet(a, b any) bool {
 	if !ok || !ok2 || len(x) != len(y) {
 		return false
 	}
-	count := make(map[string]int, len(x))
+	// Most of the values of a large list are usually the very same objects on both sides, and need no closer look.
+	same := make(map[*Object]int, len(x))
 	for _, e := range x {
+		if o, ok := e.(*Object); ok {
+			same[o]++
+		}
+	}
+	var rest []any
+	for _, e := range y {
+		if o, ok := e.(*Object); ok && same[o] > 0 {
+			same[o]--
+		} else {
+			rest = append(rest, e)
+		}
+	}
+	count := make(map[string]int, len(rest))
+	for _, e := range rest {
 		count[canonicalText(e)]++
 	}
-	for _, e := range y {
+	for _, e := range x {
+		if o, ok := e.(*Object); ok {
+			if same[o] == 0 {
+				continue
+			}
+			same[o]--
+		}
 		key := canonicalText(e)
 		if count[key]--; count[key] < 0 {
 			return false

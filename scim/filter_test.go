@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -195,6 +196,31 @@ func TestMatch(t *testing.T) {
 	if err != nil || !p.Match(o) {
 		t.Errorf("no filter must match everything: %v", err)
 	}
+}
+
+// TestMatchTogether uses one predicate and one resource from many goroutines, for the race detector.
+func TestMatchTogether(t *testing.T) {
+	kind, o := userType(t), object(t, babs)
+	f, err := ParseFilter(`emails[type eq "home"].value co "babs" and manager eq "26118915" and not (title eq "x")`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := kind.Compile(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 100 {
+				if !p.Match(o) {
+					t.Error("no match")
+				}
+				kind.Project(o, Projection{Except: []Path{{Name: "emails"}}})
+			}
+		})
+	}
+	all.Wait()
 }
 
 func TestCompileErrors(t *testing.T) {

@@ -136,7 +136,7 @@ func (a *Attribute) appendNew(list, more []any) (out []any, touched []int) {
 	for _, e := range more {
 		at := where.find(e)
 		if at >= 0 {
-			merged := mergeObjects(out[at], e)
+			merged := mergeObjects(out[at], a.mergeable(out[at], e))
 			if sameValue(merged, out[at]) {
 				touched = append(touched, at)
 				continue
@@ -156,6 +156,24 @@ func (a *Attribute) appendNew(list, more []any) (out []any, touched []int) {
 		touched = append(touched, at)
 	}
 	return out, touched
+}
+
+// mergeable leaves out of a value that is merged into another one what is immutable and set there: the $ref that a client
+// makes up for a member must not be an error.
+func (a *Attribute) mergeable(old, more any) any {
+	o, _ := old.(*Object)
+	n, ok := more.(*Object)
+	if !ok {
+		return more
+	}
+	out := n
+	for name := range n.All() {
+		have, _ := o.Get(name)
+		if sub := a.sub(name); sub != nil && sub.Mutability == Immutable && !empty(have) {
+			out = withMember(out, name, nil)
+		}
+	}
+	return out
 }
 
 // mergeObjects returns the old value with the members of the new one put over its own; the old one if that changes

@@ -2,7 +2,9 @@ package scim
 
 import (
 	"encoding/json"
+	"maps"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -108,9 +110,9 @@ func SearchFromQuery(q url.Values) (*Search, error) {
 		if v, ok := q[name]; ok && len(v) > 0 {
 			return v[0], true
 		}
-		for key, v := range q {
-			if sameName(key, name) && len(v) > 0 {
-				return v[0], true
+		for _, key := range slices.Sorted(maps.Keys(q)) {
+			if sameName(key, name) && len(q[key]) > 0 {
+				return q[key][0], true
 			}
 		}
 		return nil, false
@@ -119,19 +121,23 @@ func SearchFromQuery(q url.Values) (*Search, error) {
 
 func readSearch(get func(string) (any, bool)) (*Search, error) {
 	s := &Search{StartIndex: 1, Count: -1}
-	for name, to := range map[string]*string{"filter": &s.Filter, "sortBy": &s.SortBy, "cursor": &s.Cursor} {
-		v, _ := get(name)
+	for _, p := range []struct {
+		name string
+		to   *string
+	}{{"filter", &s.Filter}, {"sortBy", &s.SortBy}, {"cursor", &s.Cursor}} {
+		v, _ := get(p.name)
 		text, ok := v.(string)
 		if v != nil && !ok {
-			return nil, refuse(InvalidValue, "%s must be a string; it is %s", name, describe(v))
+			return nil, refuse(InvalidValue, "%s must be a string; it is %s", p.name, describe(v))
 		}
-		*to = text
+		*p.to = text
 	}
 	_, s.UseCursor = get("cursor")
-	for name, to := range map[string]*string{"attributes": &s.Attributes, "excludedAttributes": &s.ExcludedAttributes} {
+	names := func(name string) string {
 		v, _ := get(name)
-		*to = strings.Join(NewObject(Member{"v", v}).Texts("v"), ",")
+		return strings.Join(NewObject(Member{"v", v}).Texts("v"), ",")
 	}
+	s.Attributes, s.ExcludedAttributes = names("attributes"), names("excludedAttributes")
 	order, _ := get("sortOrder")
 	text, _ := order.(string)
 	switch asciiLower(text) {

@@ -169,6 +169,8 @@ func TestPatchMembers(t *testing.T) {
 		{"Entra: replace with nothing", `{'op':'Replace','path':'members','value':[]}`, head + `}`, ``, `a B c`, `opCase replaceWithNull`},
 		{"one by one", `{'op':'remove','path':'members[value eq \'a\']'},{'op':'remove','path':'members[value eq \'c\']'},{'op':'remove','path':'members','value':[{'value':'b'}]},{'op':'add','path':'members','value':[{'value':'x'}]},{'op':'add','path':'members','value':[{'value':'y'}]}`,
 			head + `,'members':[{'value':'x'},{'value':'y'}]}`, `x y`, `a B c`, `removeWithValue`},
+		{"another order is no change", `{'op':'replace','path':'members','value':[{'value':'c'},{'value':'B'},{'value':'a','type':'User','display':'A'}]}`, abc, ``, ``, ``},
+		{"what is immutable stays", `{'op':'add','path':'members','value':[{'value':'A','type':'User','display':'AA'}]}`, head + `,'members':[{'value':'a','type':'User','display':'AA'},{'value':'B'},{'value':'c'}]}`, `a`, `a`, ``},
 		{"Okta: rename and members without a path", `{'op':'replace','value':{'id':'g','displayName':'G','members':[{'value':'c','display':'C'}]}}`, head + `,'members':[{'value':'c','display':'C'}]}`, `c`, `a B c`, ``},
 	} {
 		t.Run(c.name, func(t *testing.T) {
