@@ -230,3 +230,19 @@ func ids(prefix string, n int) []dirsync.ID {
 	}
 	return out
 }
+
+// scoped is the tests' mapping for those of whom an expression is true.
+func scoped(t testing.TB, where string) *mapping.Mapping {
+	t.Helper()
+	source, _ := dirsynctest.NewSource(0).Fields(t.Context())
+	fields, _ := dirsynctest.NewTarget(dirsync.Field{Name: "department", Type: dirsync.Text}).Fields(t.Context())
+	specs := []mapping.Spec{
+		{Field: dirsync.FirstName, From: "givenName"}, {Field: dirsync.LastName, From: "surname"},
+		{Field: dirsync.EmailAddress, From: "mail"}, {Field: "department", From: "department"},
+	}
+	m, problems := mapping.Compile(specs, mapping.Expression{Text: where}, source, fields)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	return m
+}
