@@ -25,7 +25,8 @@ func TestListsOfRanges(t *testing.T) {
 		return "'" + s + "'"
 	}
 	for range 300 {
-		low, high, filter := limit(), limit(), ""
+		low, high := limit(), limit()
+		var filter string
 		switch {
 		case r.IntN(4) == 0:
 			filter = "userPrincipalName ge " + quoted(low) + " or userPrincipalName le " + quoted(high)
