@@ -111,7 +111,10 @@ func (a *app) statusOfReadings(ctx context.Context, cfg *Config, s *store.Sync, 
 		if err != nil {
 			return err
 		}
-		v.Groups = &groupTotals{Read: t.People, Gone: t.Gone, Linked: t.Active + t.Inactive, Owed: t.Owed}
+		v.Groups = &groupTotals{Read: t.People, Gone: t.Gone}
+		if sc.From.Groups.Which != NoGroups { // otherwise nobody settles what groups are owed
+			v.Groups.Linked, v.Groups.Owed = t.Active+t.Inactive, t.Owed
+		}
 		if v.Chosen, err = chosenGroups(ctx, cfg.Tenants[sc.From.Entra], sc.From, s, r.groups.Base); err != nil {
 			return err
 		}
@@ -180,7 +183,14 @@ func chosenGroups(ctx context.Context, t *Tenant, from From, s *store.Sync, curs
 
 // chosenTable lists groups that configurations name.
 func (a *app) chosenTable(bySync map[string][]chosenView, names []string) *Table {
-	t := NewTable(a.style, "SYNC", "CHOSEN", "NAME", "ID", "KIND", "STATE", "USERS", "GROUPS", "IN THE TARGET")
+	titles := []string{"SYNC", "CHOSEN", "NAME", "ID", "KIND", "STATE", "USERS", "GROUPS"}
+	linked := slices.ContainsFunc(names, func(sync string) bool {
+		return slices.ContainsFunc(bySync[sync], func(v chosenView) bool { return v.Account != "" })
+	})
+	if linked {
+		titles = append(titles, "IN THE TARGET")
+	}
+	t := NewTable(a.style, titles...)
 	for _, sync := range names {
 		for _, v := range bySync[sync] {
 			state := painted{plain, v.State}
@@ -191,7 +201,11 @@ func (a *app) chosenTable(bySync map[string][]chosenView, names []string) *Table
 			if v.More {
 				users = number(v.Users) + " or more"
 			}
-			t.Row(sync, v.Chosen, v.Name, v.ID, v.Kind, state, users, v.Groups, v.Account)
+			row := []any{sync, v.Chosen, v.Name, v.ID, v.Kind, state, users, v.Groups}
+			if linked {
+				row = append(row, v.Account)
+			}
+			t.Row(row...)
 		}
 	}
 	return t

@@ -80,7 +80,11 @@ func (a *app) testOne(ctx context.Context, w *wired, user string, limit int) (an
 		return a.survey(ctx, w, limit)
 	}
 	p, err := find(ctx, w.engine.Store, user)
-	if err != nil {
+	switch {
+	case dirsync.KindOf(err) == dirsync.NotFound && len(w.config.From.Users.Groups) > 0:
+		return nil, &dirsync.Error{Kind: dirsync.NotFound, Err: err,
+			Hint: "Whoever is in none of the chosen groups is not read. " + dirsync.HintOf(err)}
+	case err != nil:
 		return nil, err
 	}
 	view, err := trace(ctx, w, p)
