@@ -78,29 +78,50 @@ func appendName(b []byte, s string) []byte {
 	return appendString(append(b, 0), s)
 }
 
+// How an id is written.
+const (
+	idText = 0 // as it is
+	idGUID = 1 // a GUID in lower case, in 16 bytes
+	idPair = 2 // two of them with a slash between, as memberships have, in 32
+)
+
 // appendID writes an object id, a GUID in lower case in 16 bytes instead of 36.
 func appendID(b []byte, id dirsync.ID) []byte {
-	if len(id) != 36 {
-		return appendString(append(b, 0), string(id))
+	switch mark := len(b); {
+	case len(id) == 36:
+		if b, ok := appendGUID(append(b, idGUID), string(id)); ok {
+			return b
+		}
+		b = b[:mark]
+	case len(id) == 73 && id[36] == '/':
+		b, ok := appendGUID(append(b, idPair), string(id[:36]))
+		if ok {
+			if b, ok = appendGUID(b, string(id[37:])); ok {
+				return b
+			}
+		}
 	}
-	mark := len(b)
-	b = append(b, 1)
+	return appendString(append(b, idText), string(id))
+}
+
+// appendGUID writes a GUID; ok is false when s is none in the form in which it comes back.
+func appendGUID(b []byte, s string) (_ []byte, ok bool) {
 	for i := 0; i < 36; {
 		if i == 8 || i == 13 || i == 18 || i == 23 {
-			if id[i] != '-' {
-				return appendString(append(b[:mark], 0), string(id))
+			if s[i] != '-' {
+				return b, false
 			}
 			i++
 			continue
 		}
-		hi, lo := hexDigit(id[i]), hexDigit(id[i+1])
+		hi, lo := hexDigit(s[i]), hexDigit(s[i+1])
 		if hi > 15 || lo > 15 {
-			return appendString(append(b[:mark], 0), string(id))
+			return b, false
 		}
 		b = append(b, hi<<4|lo)
 		i += 2
 	}
-	return b
+	return b, true
 }
 
 func hexDigit(c byte) byte {
@@ -275,27 +296,33 @@ func (d *decoder) name() string {
 
 func (d *decoder) id() dirsync.ID {
 	switch d.byte() {
-	case 0:
+	case idText:
 		return dirsync.ID(d.string())
-	case 1:
-		if len(d.b)-d.at < 16 {
-			d.bad = true
-			return ""
-		}
-		const digits = "0123456789abcdef"
-		out := make([]byte, 0, 36)
-		for i, c := range d.b[d.at : d.at+16] {
-			if i == 4 || i == 6 || i == 8 || i == 10 {
-				out = append(out, '-')
-			}
-			out = append(out, digits[c>>4], digits[c&15])
-		}
-		d.at += 16
-		return dirsync.ID(out)
+	case idGUID:
+		return dirsync.ID(d.guid(make([]byte, 0, 36)))
+	case idPair:
+		return dirsync.ID(d.guid(append(d.guid(make([]byte, 0, 73)), '/')))
 	default:
 		d.bad = true
 		return ""
 	}
+}
+
+// guid appends a GUID to out, and nothing when there is none.
+func (d *decoder) guid(out []byte) []byte {
+	if len(d.b)-d.at < 16 {
+		d.bad = true
+		return nil
+	}
+	const digits = "0123456789abcdef"
+	for i, c := range d.b[d.at : d.at+16] {
+		if i == 4 || i == 6 || i == 8 || i == 10 {
+			out = append(out, '-')
+		}
+		out = append(out, digits[c>>4], digits[c&15])
+	}
+	d.at += 16
+	return out
 }
 
 func (d *decoder) values() dirsync.Values {

@@ -86,7 +86,7 @@ func (e entry) key() []byte {
 type table struct {
 	mu   sync.RWMutex
 	one  map[uint64]uint64   // the only row of a hash
-	many map[uint64][]uint64 // the rows of a hash that has several
+	many map[uint64][]uint64 // the rows of a hash that has several, sorted
 	n    int
 }
 
@@ -122,7 +122,7 @@ func (t *table) addAll(other *table) {
 func (t *table) insert(e entry) {
 	first, ok := t.one[e.hash]
 	switch {
-	case ok && first == e.seq || slices.Contains(t.many[e.hash], e.seq):
+	case ok && first == e.seq || contains(t.many[e.hash], e.seq):
 		return
 	case !ok && len(t.many[e.hash]) == 0:
 		t.one[e.hash] = e.seq
@@ -130,13 +130,24 @@ func (t *table) insert(e entry) {
 		if t.many == nil {
 			t.many = map[uint64][]uint64{}
 		}
+		list := t.many[e.hash]
 		if ok {
 			delete(t.one, e.hash)
-			t.many[e.hash] = append(t.many[e.hash], first)
+			list = []uint64{first}
 		}
-		t.many[e.hash] = append(slices.Clone(t.many[e.hash]), e.seq)
+		t.many[e.hash] = addSorted(list, e.seq)
 	}
 	t.n++
+}
+
+// addSorted adds a row to a sorted list. Whoever holds the list goes on seeing what was in it: what is behind its end is
+// not theirs to see, and anywhere else a new list is made. Rows come in the order of their numbers nearly always.
+func addSorted(list []uint64, seq uint64) []uint64 {
+	i, _ := slices.BinarySearch(list, seq)
+	if i == len(list) {
+		return append(list, seq)
+	}
+	return slices.Insert(slices.Clone(list), i, seq)
 }
 
 func (t *table) remove(e entry) {
@@ -148,10 +159,21 @@ func (t *table) remove(e entry) {
 		return
 	}
 	list := t.many[e.hash]
-	if i := slices.Index(list, e.seq); i >= 0 {
+	if i, ok := slices.BinarySearch(list, e.seq); ok {
 		t.many[e.hash] = slices.Delete(slices.Clone(list), i, i+1)
 		t.n--
 	}
+}
+
+func contains(sorted []uint64, seq uint64) bool {
+	_, ok := slices.BinarySearch(sorted, seq)
+	return ok
+}
+
+// has tells whether an entry is in the table.
+func (t *table) has(e entry) bool {
+	one, ok, many := t.find(e.hash)
+	return ok && one == e.seq || contains(many, e.seq)
 }
 
 // find returns the rows of a hash. Nobody changes the slice afterwards.
@@ -272,6 +294,58 @@ func (t *tx) look(ix *index, hash uint64, match func(seq uint64) (bool, error)) 
 		}
 	}
 	return 0, nil
+}
+
+// each calls fn for the rows after a number that may hold the key with the given hash, each once and in order, until it
+// returns false. It is for transactions that only look.
+func (t *tx) each(ix *index, hash, after uint64, fn func(seq uint64) (bool, error)) error {
+	var pending []uint64
+	if table := t.tables[ix]; table != nil {
+		one, ok, many := table.find(hash)
+		if pending = many; ok {
+			pending = []uint64{one}
+		}
+		i, _ := slices.BinarySearch(pending, after+1)
+		pending = pending[i:]
+	}
+	var key []byte
+	written := t.cursor(ix)
+	if written != nil {
+		key, _ = written.Seek(entry{hash, after + 1}.key())
+	}
+	for {
+		seq, found := uint64(0), false
+		if len(key) == 16 && binary.BigEndian.Uint64(key) == hash {
+			seq, found = binary.BigEndian.Uint64(key[8:]), true
+		}
+		switch {
+		case len(pending) > 0 && (!found || pending[0] <= seq):
+			if found && pending[0] == seq {
+				key, _ = written.Next()
+			}
+			seq, pending = pending[0], pending[1:]
+		case found:
+			key, _ = written.Next()
+		default:
+			return nil
+		}
+		if more, err := fn(seq); err != nil || !more {
+			return err
+		}
+	}
+}
+
+// indexed tells whether an index has an entry, for a transaction that only looks.
+func (t *tx) indexed(ix *index, e entry) bool {
+	if table := t.tables[ix]; table != nil && table.has(e) {
+		return true
+	}
+	written := t.cursor(ix)
+	if written == nil {
+		return false
+	}
+	key, _ := written.Seek(e.key())
+	return string(key) == string(e.key())
 }
 
 // cursor returns the cursor over the part of an index that is in the file, or nil when nothing is.

@@ -113,11 +113,14 @@ func (x *syncTx) mergeTombstone(p dirsync.Person, gone dirsync.Gone, mark uint64
 func (x *syncTx) add(r dirsync.Record, state dirsync.ReadState, mark uint64, now time.Time) error {
 	x.count.last++
 	seq := x.count.last
-	if err := x.putPerson(dirsync.Person{Seq: dirsync.Seq(seq), ID: r.ID, Kind: r.Kind, Shadow: r.Attrs}); err != nil {
+	p := dirsync.Person{Seq: dirsync.Seq(seq), ID: r.ID, Kind: r.Kind, Shadow: r.Attrs}
+	if err := x.putPerson(p); err != nil {
 		return err
 	}
-	if err := x.index(x.y.ids, hashKey("", string(r.ID)), seq); err != nil {
-		return err
+	for _, h := range x.y.keys(p) {
+		if err := x.index(x.y.ids, h, seq); err != nil {
+			return err
+		}
 	}
 	if _, err := x.present.set(seq, true); err != nil {
 		return err

@@ -57,23 +57,16 @@ func (s *Store) load() error {
 	if err := s.migrate(steps()); err != nil {
 		return err
 	}
-	var names []string
-	err := s.db.View(func(tx *bolt.Tx) error {
-		syncs := tx.Bucket([]byte(bucketSyncs))
-		if syncs == nil {
-			return nil
-		}
-		return syncs.ForEachBucket(func(k []byte) error {
-			names = append(names, string(k))
-			return nil
-		})
+	var places []place
+	err := s.db.View(func(tx *bolt.Tx) (err error) {
+		places, err = placesIn(tx)
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		y := s.Sync(name)
-		if err := s.reload(y.ids); err != nil {
+	for _, at := range places {
+		if err := s.reload(s.part(at).ids); err != nil {
 			return err
 		}
 	}

@@ -56,7 +56,7 @@ type Store struct {
 	// state is held while a transaction begins or ends together with the indexes, so that every reader sees indexes
 	// that fit the rows.
 	state     sync.Mutex
-	syncs     map[string]*Sync
+	syncs     map[place]*Sync
 	directory *Directory
 	broken    error
 	notes     []string
@@ -78,7 +78,7 @@ func Open(path string, opts Options) (*Store, error) {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	s := &Store{path: path, opts: opts, sizes: defaultSizes(), syncs: map[string]*Sync{}}
+	s := &Store{path: path, opts: opts, sizes: defaultSizes(), syncs: map[place]*Sync{}}
 	if err := s.open(); err != nil {
 		return nil, named("open store "+path, err)
 	}
@@ -292,18 +292,9 @@ func (c contextWriter) Write(b []byte) (int, error) {
 
 // Sync returns the part of the store that belongs to one sync. The name is not empty. A sync that was never heard of
 // is empty, and is made when something is first written to it.
-func (s *Store) Sync(name string) *Sync {
-	s.state.Lock()
-	defer s.state.Unlock()
-	y := s.syncs[name]
-	if y == nil {
-		y = newSync(s, name)
-		s.syncs[name] = y
-	}
-	return y
-}
+func (s *Store) Sync(name string) *Sync { return s.part(place{bucketSyncs, name}) }
 
-// Syncs lists the names of the syncs that something is kept of, sorted.
+// Syncs lists the names of the syncs that something is kept of, sorted. Their groups and memberships are no syncs.
 func (s *Store) Syncs(ctx context.Context) ([]string, error) {
 	var names []string
 	err := s.view(ctx, "list syncs", func(tx *tx) error {

@@ -12,12 +12,15 @@ import (
 
 // Sync is the part of a store that belongs to one sync. It is an engine.Store.
 type Sync struct {
-	s    *Store
-	name string
-	ids  *index
+	s     *Store
+	place place
+	ids   *index
+	// keys are what a row is to be found by.
+	keys func(dirsync.Person) []uint64
 }
 
-// The layout of the file. Everything of a sync lies in syncs/<name>:
+// The layout of the file. Everything of a sync lies in syncs/<name>, what it keeps of its groups in groups/<name>, and who
+// is in them in memberships/<name> (parts.go), all three built alike:
 //
 //	state         "state" (JSON), "counters", "blanket" (JSON)
 //	people        Seq → id, existence, shadow
@@ -56,12 +59,15 @@ const (
 	bitsLayer   = "l" // and the layer's number
 )
 
-func newSync(s *Store, name string) *Sync {
-	y := &Sync{s: s, name: name}
-	y.ids = &index{what: "index of sync " + name, rows: bucketPeople, table: newTable()}
+func newSync(s *Store, at place) *Sync {
+	y := &Sync{s: s, place: at, keys: idKeys}
+	if at.part == bucketMemberships {
+		y.keys = membershipKeys
+	}
+	y.ids = &index{what: "index of " + at.String(), rows: bucketPeople, table: newTable()}
 	y.ids.parent = func(b *bolt.Tx) *bolt.Bucket {
-		if syncs := b.Bucket([]byte(bucketSyncs)); syncs != nil {
-			return syncs.Bucket([]byte(name))
+		if part := b.Bucket([]byte(at.part)); part != nil {
+			return part.Bucket([]byte(at.sync))
 		}
 		return nil
 	}
@@ -70,10 +76,12 @@ func newSync(s *Store, name string) *Sync {
 		if err != nil {
 			return nil, rowError("person", seq, err)
 		}
-		return []uint64{hashKey("", string(p.ID))}, nil
+		return y.keys(p), nil
 	}
 	return y
 }
+
+func idKeys(p dirsync.Person) []uint64 { return []uint64{hashKey("", string(p.ID))} }
 
 // syncTx is a transaction that works on one sync.
 type syncTx struct {
@@ -108,11 +116,11 @@ func (y *Sync) update(ctx context.Context, op string, fn func(*syncTx) error) er
 // in opens what nearly every method needs.
 func (y *Sync) in(t *tx, fn func(*syncTx) error) error {
 	x := &syncTx{tx: t, y: y}
-	syncs, err := t.top(bucketSyncs)
+	part, err := t.top(y.place.part)
 	if err != nil {
 		return err
 	}
-	if x.root, err = t.bucket(syncs, y.name); err != nil {
+	if x.root, err = t.bucket(part, y.place.sync); err != nil {
 		return err
 	}
 	for _, open := range []struct {
@@ -135,7 +143,7 @@ func (y *Sync) in(t *tx, fn func(*syncTx) error) error {
 	}
 	if body != nil {
 		if x.count, err = decodeCounters(decode(body)); err != nil {
-			return corrupt(fmt.Errorf("counters of sync %s: %w", y.name, err))
+			return corrupt(fmt.Errorf("counters of %s: %w", y.place, err))
 		}
 	}
 	if err := x.getJSON(keyBlanket, &x.blanket); err != nil {
@@ -172,7 +180,7 @@ func (x *syncTx) getJSON(key string, to any) error {
 		return err
 	}
 	if err := json.Unmarshal(body, to); err != nil {
-		return corrupt(fmt.Errorf("%s of sync %s: %w", key, x.y.name, err))
+		return corrupt(fmt.Errorf("%s of %s: %w", key, x.y.place, err))
 	}
 	return nil
 }
@@ -203,7 +211,7 @@ func (x *syncTx) person(seq uint64, owned bool) (p dirsync.Person, ok bool, err 
 func (x *syncTx) mustPerson(seq uint64, owned bool) (dirsync.Person, error) {
 	p, ok, err := x.person(seq, owned)
 	if err == nil && !ok {
-		err = errDangling("people of sync "+x.y.name, seq)
+		err = errDangling("people of "+x.y.place.String(), seq)
 	}
 	return p, err
 }

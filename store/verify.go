@@ -18,20 +18,18 @@ import (
 func (s *Store) Verify(ctx context.Context) ([]string, error) {
 	v := &verifier{ctx: ctx}
 	err := s.view(ctx, "verify store", func(t *tx) error {
-		var names []string
-		if syncs := t.b.Bucket([]byte(bucketSyncs)); syncs != nil {
-			if err := syncs.ForEachBucket(func(k []byte) error { names = append(names, string(k)); return nil }); err != nil {
-				return err
-			}
+		places, err := placesIn(t.b)
+		if err != nil {
+			return err
 		}
-		for _, name := range names {
+		for _, at := range places {
 			s.state.Lock()
-			y := s.syncs[name]
+			y := s.syncs[at]
 			s.state.Unlock()
 			if y == nil || t.tables[y.ids] == nil {
 				continue // it was made a moment ago, after this transaction began
 			}
-			v.where = "sync " + name
+			v.where = at.String()
 			if err := y.in(t, v.sync); err != nil {
 				v.found("%v", err)
 			}
@@ -154,10 +152,8 @@ func (v *verifier) people(x *syncTx, count *counters) error {
 		if present != (p.Gone == dirsync.Present) {
 			v.found("person %d is %v, but the list of the present says otherwise", seq, p.Gone)
 		}
-		self := false
 		_, err = x.look(x.y.ids, hashKey("", string(p.ID)), func(other uint64) (bool, error) {
 			if other == seq {
-				self = true
 				return false, nil
 			}
 			q, ok, err := x.person(other, false)
@@ -166,8 +162,11 @@ func (v *verifier) people(x *syncTx, count *counters) error {
 			}
 			return false, err
 		})
-		if !self {
-			v.found("person %d is not in the index", seq)
+		for _, h := range x.y.keys(p) {
+			if !x.indexed(x.y.ids, entry{h, seq}) {
+				v.found("person %d is not in the index", seq)
+				break
+			}
 		}
 		return err
 	})
