@@ -231,7 +231,7 @@ func TestNoSecretIsShown(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			b := newBench(t, nil2(), notify.Channel{Name: "ops", Sender: sender})
+			b := newBench(t, noMail(), notify.Channel{Name: "ops", Sender: sender})
 			tried := b.Test(t.Context(), b.now, notify.Recipient{})
 			err = tried[0].Err
 			if got := dirsync.KindOf(err); err == nil || got != test.kind || errors.Is(err, notify.ErrUnsure) != test.unsure {
@@ -255,8 +255,8 @@ func TestNoSecretIsShown(t *testing.T) {
 	}
 }
 
-// nil2 is a Sender of mail for tests that are about something else.
-func nil2() notify.Sender { return &recorder{} }
+// noMail is a Sender of mail for tests that are about something else.
+func noMail() notify.Sender { return &recorder{} }
 
 // through leads every request to a server, whatever its address.
 func through(s *httptest.Server) http.RoundTripper {
@@ -358,7 +358,7 @@ func TestOfRunFingerprints(t *testing.T) {
 	held := func(digest string) string {
 		return notify.OfRun(dirsync.Run{Status: dirsync.PartialSuccess, Holds: []dirsync.Hold{{ID: 3, Kind: dirsync.Deletion, Count: 12, Digest: digest}}}, nil, 0, "")[0].Fingerprint
 	}
-	if held("1a2b3c4d5e") == held("1a2b3c4d5f") || held("1a2b3c4d5e") != held("1a2b3c4d5e") {
+	if first, again := held("1a2b3c4d5e"), held("1a2b3c4d5e"); first != again || first == held("1a2b3c4d5f") {
 		t.Error("a held list is told from another by its digest")
 	}
 }

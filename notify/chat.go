@@ -38,7 +38,7 @@ func (c chat) Send(ctx context.Context, m Message) (string, error) {
 	scheme, _, _ := strings.Cut(address, ":")
 	scheme, _, _ = strings.Cut(strings.ToLower(scheme), "+")
 	if slices.Contains([]string{"smtp", "generic", "teams", "logger"}, scheme) {
-		return "", fault(op, dirsync.Permission, "Use smtp, webhooks or teams under notify.", fmt.Errorf("chat addresses may not begin with %s:", scheme))
+		return "", fault(op, dirsync.Permission, "Use smtp, webhooks or teams under notify.", fmt.Errorf("the scheme %s is not for chat addresses", scheme))
 	}
 	service, err := locate(address)
 	if err != nil {

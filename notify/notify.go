@@ -42,7 +42,7 @@ const (
 	// Overdue says that no run has succeeded for too long, for whatever reason: the alarm for what reports nothing.
 	Overdue Kind = "overdue"
 	// CredentialExpiring says that a secret or a certificate ends soon.
-	CredentialExpiring Kind = "credential_expiring"
+	CredentialExpiring Kind = "credential_expiring" //nolint:gosec // the name of a kind, no credential
 	// ConsentWithdrawn says that the tenant no longer allows what was granted.
 	ConsentWithdrawn Kind = "consent_withdrawn"
 	// Recovered says that trouble has ended; see News.Ends.

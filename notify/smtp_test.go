@@ -292,8 +292,10 @@ func FuzzMail(f *testing.F) {
 	f.Add("Zoë", "staff", "no answer", "x@y.z", "why", "https://example.com/")
 	f.Add("a\r\nBcc: evil@example.com", "s\r\n\r\n<script>", "r\n.\r\nMAIL FROM:<x@y.z>", "<img src=x>", "\x00\xff\u202e", "javascript:alert(1)")
 	f.Add(strings.Repeat("ä", 3000), strings.Repeat("x", 3000), strings.Repeat("y ", 3000), "", "", "http://a b/")
-	s := newMailServer(f, serverOptions{})
-	sender, err := notify.NewSMTP(s.config())
+	s := newMailServer(f, serverOptions{noTLS: true})
+	c := s.config()
+	c.TLS = notify.Unencrypted
+	sender, err := notify.NewSMTP(c)
 	if err != nil {
 		f.Fatal(err)
 	}
