@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 		w.must(w.open())
 		for {
 			w.must(w.step())
-			fmt.Println(w.people, w.accounts)
+			fmt.Println(w.people, w.accounts, w.holds)
 		}
 	case "full":
 		w.fullDisk()
@@ -64,7 +64,7 @@ type writer struct {
 	d    *store.Directory
 	run  dirsync.RunID
 
-	people, accounts int
+	people, accounts, holds int
 }
 
 func (w *writer) must(err error) {
@@ -93,7 +93,11 @@ func (w *writer) look() error {
 		return err
 	}
 	w.people = totals.People + totals.Gone
-	w.accounts, err = w.d.Count(context.Background())
+	if w.accounts, err = w.d.Count(context.Background()); err != nil {
+		return err
+	}
+	holds, err := w.y.Holds(context.Background(), 0, 1_000_000)
+	w.holds = len(holds)
 	return err
 }
 
@@ -128,6 +132,9 @@ func (w *writer) step() error {
 			return err
 		}
 	}
+	if err := w.decide(ctx, now); err != nil {
+		return err
+	}
 	for after := dirsync.Seq(0); ; {
 		owed, err := w.y.Owed(ctx, now, after, 100)
 		if err != nil {
@@ -141,6 +148,44 @@ func (w *writer) step() error {
 			return err
 		}
 	}
+}
+
+// decide is what people do between two runs: they decide about holds and about single people. Somebody looks at the
+// target, and a round has to be begun again.
+func (w *writer) decide(ctx context.Context, now time.Time) error {
+	someone := func() dirsync.Seq { return dirsync.Seq(1 + w.r.IntN(w.people)) }
+	id, err := w.y.NewHold(ctx, dirsync.Hold{Sync: "staff", Kind: dirsync.Deletion, Run: w.run, Status: dirsync.HoldOpen})
+	if err != nil {
+		return err
+	}
+	w.holds++
+	var marks []dirsync.Mark
+	for range 20 {
+		marks = append(marks, dirsync.Mark{Seq: someone(), Kind: dirsync.MarkKind(1 + w.r.IntN(2)), Hold: id,
+			Danger: dirsync.Danger(w.r.IntN(3)), Digest: strings.Repeat("d", w.r.IntN(100)), At: now})
+	}
+	if err := w.y.Mark(ctx, marks); err != nil {
+		return err
+	}
+	if err := w.y.Unmark(ctx, marks[:w.r.IntN(len(marks))]); err != nil {
+		return err
+	}
+	if err := w.y.SaveHold(ctx, dirsync.Hold{ID: id, Sync: "staff", Run: w.run, Status: dirsync.HoldApproved}); err != nil {
+		return err
+	}
+	links := map[dirsync.Seq]dirsync.Link{}
+	for range 5 {
+		links[someone()] = dirsync.Link{Account: "elsewhere", Active: w.r.IntN(2) == 0}
+	}
+	if err := w.y.Correct(ctx, links, now); err != nil {
+		return err
+	}
+	for _, state := range []dirsync.ReadState{{Round: 1, Open: true}, {Round: 2, Redo: true}} {
+		if _, err := w.y.Merge(ctx, []dirsync.Record{benchRecord(int(someone()) - 1)}, state, now); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (w *writer) apply(ctx context.Context, owed []dirsync.Person) error {
@@ -177,7 +222,7 @@ func TestKilledProcess(t *testing.T) {
 	if testing.Short() {
 		times = 5
 	}
-	people, accounts := 0, 0
+	people, accounts, holds := 0, 0, 0
 	for i := range times {
 		wait := time.Duration(20+r.IntN(250)) * time.Millisecond
 		ctx, cancel := context.WithTimeout(context.Background(), wait)
@@ -190,7 +235,7 @@ func TestKilledProcess(t *testing.T) {
 			t.Fatal(err)
 		}
 		for lines := bufio.NewScanner(out); lines.Scan(); {
-			if _, err := fmt.Sscan(lines.Text(), &people, &accounts); err != nil {
+			if _, err := fmt.Sscan(lines.Text(), &people, &accounts, &holds); err != nil {
 				t.Fatalf("%q: %v", lines.Text(), err)
 			}
 		}
@@ -204,18 +249,19 @@ func TestKilledProcess(t *testing.T) {
 			t.Fatal(err)
 		}
 		sound(t, w.s)
-		if w.people < people || w.accounts < accounts {
-			t.Fatalf("after %v: %d people and %d accounts were written, and only %d and %d are there", wait, people, accounts, w.people, w.accounts)
+		if w.people < people || w.accounts < accounts || w.holds < holds {
+			t.Fatalf("after %v: %d people, %d accounts and %d holds were written, and only %d, %d and %d are there", wait, people, accounts, holds,
+				w.people, w.accounts, w.holds)
 		}
-		people, accounts = w.people, w.accounts
+		people, accounts, holds = w.people, w.accounts, w.holds
 		if err := w.s.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if people == 0 {
+	if people == 0 || holds == 0 {
 		t.Error("nothing was ever written")
 	}
-	t.Logf("%d people and %d accounts after %d deaths", people, accounts, times)
+	t.Logf("%d people, %d accounts and %d holds after %d deaths", people, accounts, holds, times)
 }
 
 // TestFullDisk writes in a process whose files may not grow, or not even be written, beyond a limit.
@@ -258,10 +304,11 @@ func (w *writer) fullDisk() {
 				w.must(err)
 			}
 		}
-		people, accounts := w.people, w.accounts
+		people, accounts, holds := w.people, w.accounts, w.holds
 		w.must(w.look())
-		if w.people < people || w.accounts < accounts {
-			w.must(fmt.Errorf("%d people and %d accounts were written, and only %d and %d are there", people, accounts, w.people, w.accounts))
+		if w.people < people || w.accounts < accounts || w.holds < holds {
+			w.must(fmt.Errorf("%d people, %d accounts and %d holds were written, and only %d, %d and %d are there", people, accounts, holds,
+				w.people, w.accounts, w.holds))
 		}
 		findings, err := w.s.Verify(context.Background())
 		w.must(err)
