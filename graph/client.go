@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -18,7 +17,6 @@ import (
 	khttp "github.com/microsoft/kiota-http-go"
 	graphcore "github.com/microsoftgraph/msgraph-sdk-go-core"
 	"github.com/microsoftgraph/msgraph-sdk-go/organization"
-	"github.com/microsoftgraph/msgraph-sdk-go/users"
 
 	"dirsync"
 )
@@ -224,65 +222,6 @@ func (c *Client) otherTenant(op, id string) error {
 	return &dirsync.Error{Op: op, Kind: dirsync.Permission,
 		Err:  fmt.Errorf("the answer comes from tenant %s, but %s is configured", clip(id), c.cfg.Tenant),
 		Hint: "Check the tenant id in the configuration. Nothing was read, so that one organization's people never reach another's accounts."}
-}
-
-// Report is what Check found out.
-type Report struct {
-	Tenant Tenant
-	// Roles are the application permissions in the token, sorted. They are for people to read: what the application may
-	// really do is what Graph lets it do, and Missing says what it did not.
-	Roles []string
-	// Missing names permissions that should be granted. Without User.Read.All Check fails; without
-	// Organization.Read.All only the tenant's name stays unknown.
-	Missing []string
-	// TokenExpires is when the present token ends. It is renewed before.
-	TokenExpires time.Time
-	// ClockSkew is how far the service's clock is ahead of ours. Beyond five minutes sign-in may fail.
-	ClockSkew time.Duration
-	// CredentialExpires is when the certificate or client secret does; after that nobody signs in with it. It is zero when
-	// it is not known: of a secret it can be read only with Application.Read.All, and the other kinds do not expire.
-	CredentialExpires time.Time
-	// ConsentURL is where an administrator grants the permissions; empty for a managed identity and the Azure CLI.
-	ConsentURL string
-}
-
-// Check signs in, verifies the tenant and reads one user. The Report is filled as far as Check came, with an error too.
-func (c *Client) Check(ctx context.Context) (Report, error) {
-	const op = "check the connection"
-	r := Report{ConsentURL: c.ConsentURL(), CredentialExpires: c.tokens.pair.expires}
-	token, err := c.tokens.get(ctx, "", "")
-	r.ClockSkew = c.clockSkew()
-	if err != nil {
-		return r, c.sendError(ctx, op, err)
-	}
-	r.TokenExpires = token.until
-	if r.Roles = token.claims().granted(); r.Roles != nil {
-		slices.Sort(r.Roles)
-	}
-	if r.Tenant, err = c.Tenant(ctx); err != nil {
-		return r, err
-	}
-	if r.Tenant.Name == "" {
-		r.Missing = append(r.Missing, "Organization.Read.All")
-	}
-	top := int32(1)
-	params := users.UsersRequestBuilderGetQueryParameters{Select: alwaysSelected(), Top: &top}
-	builder := users.NewUsersRequestBuilderInternal(c.pathParameters(), c.adapter)
-	info, err := builder.ToGetRequestInformation(ctx, &users.UsersRequestBuilderGetRequestConfiguration{QueryParameters: &params})
-	a, err := c.send(ctx, op, info, err)
-	if err == nil && a.status != http.StatusOK {
-		err = c.graphError(op, a)
-	}
-	if err == nil {
-		_, err = newDecoder().rows(a.body)
-		err = c.decodeError(op, a, err)
-	}
-	if dirsync.KindOf(err) == dirsync.Permission {
-		r.Missing = append([]string{"User.Read.All"}, r.Missing...)
-	}
-	r.CredentialExpires = c.credentialExpires(ctx)
-	r.ClockSkew = c.clockSkew()
-	return r, err
 }
 
 // ConsentURL is the page on which an administrator of the tenant grants the application's permissions. It is empty for a

@@ -29,6 +29,8 @@ type Consent struct {
 	// Config says as whom to ask, and where. Without a Tenant, whichever tenant the administrator signs in to is taken;
 	// the caller must have it confirmed before anything is read from it.
 	Config Config
+	// Needs says for what the permissions are; the report is that of Client.CheckFor them.
+	Needs Needs
 	// Port is the port of 127.0.0.1 to which the browser comes back. Zero takes any free one.
 	Port int
 	// RedirectURI is the address to which the browser is sent back, which must be registered with the application as a
@@ -52,7 +54,7 @@ const (
 	afterglow = 30 * time.Second
 )
 
-// Ask asks and waits. The Report is that of Client.Check in the tenant that has consented: Tenant says which it was,
+// Ask asks and waits. The Report is that of Client.CheckFor in the tenant that has consented: Tenant says which it was,
 // Roles what was granted, Missing what was not. It is filled as far as Ask came, with an error too. A refusal is an
 // error of kind Permission with advice; when ctx ends first, errors.Is finds its reason.
 func (c Consent) Ask(ctx context.Context) (Report, error) {
@@ -84,7 +86,7 @@ func (c Consent) Ask(ctx context.Context) (Report, error) {
 		defer client.Close()
 	}
 	c.await(ctx, client)
-	report, err := client.Check(ctx)
+	report, err := client.CheckFor(ctx, c.Needs)
 	if err == nil && report.Tenant.ID != tenant {
 		err = client.otherTenant(consentOp, tenant)
 	}
@@ -157,9 +159,9 @@ func (c Consent) await(ctx context.Context, client *Client) {
 		switch {
 		case err != nil && !patient(err):
 			return
-		case err == nil && holds(roles, "User") && holds(roles, "Organization"):
+		case err == nil && c.Needs.granted(roles) && holds(roles, "Organization"):
 			return
-		case err == nil && holds(roles, "User") && !enough:
+		case err == nil && c.Needs.granted(roles) && !enough:
 			enough = true
 			if soon := now().Add(afterglow); soon.Before(end) {
 				end = soon

@@ -461,3 +461,59 @@ func TestGroupSourceTells(t *testing.T) {
 		t.Errorf("got %d requests, want %d: discovery, token and a page", got, want)
 	}
 }
+
+func TestCheckForGroups(t *testing.T) {
+	for name, test := range map[string]struct {
+		roles  []string
+		faults graphtest.Faults
+		want   string
+	}{
+		"all is well":   {[]string{"User.Read.All", "Organization.Read.All", "GroupMember.Read.All"}, graphtest.Faults{}, "[] error"},
+		"a greater one": {[]string{"Directory.Read.All"}, graphtest.Faults{}, "[] error"},
+		"no groups":     {[]string{"User.Read.All", "Organization.Read.All"}, graphtest.Faults{}, "[GroupMember.Read.All] permission missing"},
+		"no users":      {[]string{"Organization.Read.All", "GroupMember.Read.All"}, graphtest.Faults{}, "[User.Read.All] permission missing"},
+		"nothing":       {[]string{}, graphtest.Faults{}, "[User.Read.All GroupMember.Read.All Organization.Read.All] permission missing"},
+		"limited":       {[]string{"User.Read.All", "Organization.Read.All", "GroupMember.Read.All"}, graphtest.Faults{Limited: true}, "[User.Read.All GroupMember.Read.All] permission missing"},
+		"away":          {[]string{"User.Read.All", "Organization.Read.All", "GroupMember.Read.All"}, graphtest.Faults{Rules: []graphtest.Rule{{On: graphtest.GroupList, Fault: graphtest.HTMLPage(503)}}}, "[] unavailable"},
+	} {
+		w := inProcess(t, &graphtest.Tenant{Roles: test.roles, Faults: test.faults})
+		w.Add(graphtest.User{})
+		w.AddGroup(graphtest.Group{})
+		r, err := w.client.CheckFor(t.Context(), graph.Needs{Groups: true})
+		if got := fmt.Sprint(r.Missing, " ", dirsync.KindOf(err)); got != test.want {
+			t.Errorf("%s: got %s (%v), want %s", name, got, err, test.want)
+		}
+	}
+	if got, want := fmt.Sprint(graph.Needs{}.Permissions(), graph.Needs{Groups: true}.Permissions()), "[User.Read.All Organization.Read.All] [User.Read.All Organization.Read.All GroupMember.Read.All]"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// Consent that groups need is waited for, and missed when it does not come.
+func TestConsentForGroups(t *testing.T) {
+	for name, test := range map[string]struct {
+		late string
+		want string
+	}{"it comes late": {"GroupMember.Read.All", "[] error"}, "it never comes": {"Mail.Send", "[GroupMember.Read.All] permission missing"}} {
+		w := serve(t, &graphtest.Tenant{})
+		first := w.clock.Now()
+		w.Set(func(tt *graphtest.Tenant) {
+			tt.Hook = func(*http.Request) graphtest.Fault {
+				w.Set(func(tt *graphtest.Tenant) {
+					if tt.Roles = []string{"User.Read.All", "Organization.Read.All"}; w.clock.Now().Sub(first) > time.Minute {
+						tt.Roles = append(tt.Roles, test.late)
+					}
+				})
+				return graphtest.Fault{}
+			}
+		})
+		b := newBrowser(t, w, func(b *browser) { b.open(b.link.String()) })
+		r, err := graph.Consent{Config: w.config, Needs: graph.Needs{Groups: true}, Show: b.show, Patience: 5 * time.Minute}.Ask(t.Context())
+		if got := fmt.Sprint(r.Missing, " ", dirsync.KindOf(err)); got != test.want {
+			t.Errorf("%s: got %s (%v), want %s", name, got, err, test.want)
+		}
+		if waited := w.clock.Now().Sub(first); waited < time.Minute {
+			t.Errorf("%s: it was waited for %v alone", name, waited)
+		}
+	}
+}

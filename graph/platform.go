@@ -90,9 +90,10 @@ func (c *Client) ask() string {
 	return "open " + c.ConsentURL()
 }
 
-// The permissions without which people cannot be read, groups cannot, and groups cannot that hide their members.
+// The permissions without which people cannot be read, the tenant's name, groups, and groups that hide their members.
 const (
 	userPermission   = "User.Read.All"
+	tenantPermission = "Organization.Read.All"
 	groupPermission  = "GroupMember.Read.All"
 	hiddenPermission = "Member.Read.Hidden"
 )
