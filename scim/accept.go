@@ -155,6 +155,9 @@ func (t *ResourceType) require(o *Object) error {
 			if a.Required && a.Mutability != ReadOnly && empty(v) {
 				return refuse(InvalidValue, "%s is required", Path{URN: urn, Name: a.Name})
 			}
+			if err := a.complete(Path{URN: urn, Name: a.Name}.String(), nil, v); err != nil {
+				return err
+			}
 		}
 		return nil
 	}

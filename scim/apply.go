@@ -62,6 +62,9 @@ func (t *ResourceType) Apply(o *Object, patch *Patch) (*Object, []Change, error)
 		if sameSet(before, after) {
 			continue
 		}
+		if err := attr.complete(p.String(), before, after); err != nil {
+			return nil, nil, err
+		}
 		if attr.Returned == Never {
 			before, after = nil, nil
 		}

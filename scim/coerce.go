@@ -245,14 +245,43 @@ func (a *Attribute) coerceComplex(name string, v any, q *quirks) (any, error) {
 	if out.Len() == 0 {
 		return nil, nil
 	}
-	for i := range a.SubAttributes {
-		if sub := &a.SubAttributes[i]; sub.Required {
-			if _, ok := out.Get(sub.Name); !ok {
-				return nil, refuse(InvalidValue, "%s.%s is required", name, sub.Name)
+	return out, nil
+}
+
+// complete says which required part the values of a complex attribute lack. Those that are among the old ones, the very
+// same objects, are not looked at: an operation is not to blame for what was there before.
+func (a *Attribute) complete(name string, old, v any) error {
+	if !slices.ContainsFunc(a.SubAttributes, func(sub Attribute) bool { return sub.Required }) {
+		return nil
+	}
+	known := map[*Object]bool{}
+	for _, e := range elements(old) {
+		known[e] = true
+	}
+	for _, e := range elements(v) {
+		for i := range a.SubAttributes {
+			sub := &a.SubAttributes[i]
+			if part, _ := e.Get(sub.Name); sub.Required && empty(part) && !known[e] {
+				return refuse(InvalidValue, "%s.%s is required", name, sub.Name)
 			}
 		}
 	}
-	return out, nil
+	return nil
+}
+
+// elements returns the objects that a value is or holds.
+func elements(v any) []*Object {
+	if o, ok := v.(*Object); ok {
+		return []*Object{o}
+	}
+	var all []*Object
+	list, _ := v.([]any)
+	for _, e := range list {
+		if o, ok := e.(*Object); ok {
+			all = append(all, o)
+		}
+	}
+	return all
 }
 
 // respell gives a member the spelling of its schema.

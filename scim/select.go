@@ -139,12 +139,8 @@ func (e *edit) create(list []any) (any, error) {
 	if test, err := e.t.compile(e.path.Filter, e.attr, 0); err != nil || !test(fresh) || before == 0 {
 		return nil, none
 	}
-	for i := range e.attr.SubAttributes {
-		if sub := &e.attr.SubAttributes[i]; sub.Required {
-			if _, has := fresh.Get(sub.Name); !has {
-				return nil, none
-			}
-		}
+	if e.attr.complete(e.attr.Name, nil, fresh) != nil {
+		return nil, none
 	}
 	out := append(slices.Clone(list), any(fresh))
 	return onePrimary(out, []int{len(list)}), nil
