@@ -1,8 +1,9 @@
-// Package graph reads people out of a Microsoft Entra ID tenant through Microsoft Graph.
+// Package graph reads people and groups out of a Microsoft Entra ID tenant through Microsoft Graph.
 //
 // A Client signs in with an application's own credential (OAuth 2.0 client credentials), proves which tenant it talks
 // to, and makes Sources. Consent has an administrator grant the permissions that this takes. A Source walks Graph's delta
-// query for users, reads large tenants for the first time in parallel, and looks up single users by id. Requests are
+// query for users, reads large tenants for the first time in parallel, and looks up users by id, one or many at a time. A
+// GroupSource walks the delta queries for groups, fifty groups each, and lists who is in a group. Requests are
 // built by the Graph SDK's request builders and sent through its adapter, but answers are decoded here from their raw
 // JSON: the SDK's models cannot tell a property that was cleared from one that was not sent, and that difference
 // decides whether somebody's data is kept or erased.

@@ -18,7 +18,7 @@ import (
 type GroupsConfig struct {
 	// Chosen are groups by their object ids, or by names: a uniqueName or, if no group has it, a displayName that exactly
 	// one group has. A name is looked for once; its group is known by its id from then on, whatever becomes of the name.
-	// When everything has to be read from the beginning, names are looked for anew, which those of ids need not fear.
+	// From the zero Cursor names are looked for anew, from one of GroupSource.Again they are not.
 	Chosen []string
 	// All follows every group of the tenant. Chosen groups are looked for all the same.
 	All bool
