@@ -180,13 +180,13 @@ func (p *patchParser) odd(urn string, op OpKind, name string, v any) error {
 			name = urn + ":" + name
 		}
 	}
-	path, _, err := parsePath(name, p.t.urns)
-	if err != nil {
+	path, ok := p.readable(name)
+	if !ok {
 		p.quirk(UnknownAttribute, "%q is not the name of an attribute; left out", clean(name, 80))
 		return nil
 	}
 	switch {
-	case path.Name == "" && p.t.extension(path.URN) != nil, path.Name == "":
+	case path.Name == "":
 		// An extension as an object, as the standard has it.
 	case path.Sub != "":
 		p.quirk(DottedName, "%q is the name of a member; taken as a path", clean(name, 120))
@@ -194,6 +194,12 @@ func (p *patchParser) odd(urn string, op OpKind, name string, v any) error {
 		p.quirk(QualifiedName, "%q is the name of a member; taken as a path", clean(name, 120))
 	}
 	return p.named(op, name, v, true)
+}
+
+// readable reads a name that may not be a path at all.
+func (p *patchParser) readable(name string) (Path, bool) {
+	path, err := ParsePath(name, p.t.urns...)
+	return path, err == nil
 }
 
 // named takes a path and its value. Among others (in a value without a path) read-only attributes are left out; alone

@@ -48,7 +48,7 @@ func (a *Attribute) unique(all []UniqueValue, path Path, v any) []UniqueValue {
 		list = []any{v}
 	}
 	for _, e := range list {
-		key := ""
+		var key string
 		switch e := e.(type) {
 		case string:
 			if key = e; !a.CaseExact && a.Type != Binary {
