@@ -173,8 +173,8 @@ func ReadBulkResults(o *Object) ([]BulkResult, error) {
 
 const bulkReference = "bulkId:"
 
-// BulkReferences returns the bulkIds that a value refers to, as strings of the form "bulkId:…" and in paths that end so,
-// each once, in the order in which they appear.
+// BulkReferences returns the bulkIds that a value refers to with strings of the form "bulkId:…", each once, in the order
+// in which they appear.
 func BulkReferences(v any) []string {
 	var ids []string
 	seen := map[string]bool{}
