@@ -282,8 +282,8 @@ func TestPolicyCheck(t *testing.T) {
 	}
 	// Even unchecked, such a policy only keeps things from running.
 	c := schedule.Clock{Schedule: parse(t, "hourly", nil), Policy: schedule.Policy{Blackouts: window(t, "mon-sun")}}
-	s, todo := c.Started(schedule.State{}, now)
-	if s, todo = c.Tick(s, now.Add(3*time.Hour)); todo.Run || !todo.Wake.IsZero() || !s.Next.IsZero() {
+	s, _ := c.Started(schedule.State{}, now)
+	if s, todo := c.Tick(s, now.Add(3*time.Hour)); todo.Run || !todo.Wake.IsZero() || !s.Next.IsZero() {
 		t.Errorf("got %+v", todo)
 	}
 }

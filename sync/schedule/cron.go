@@ -31,11 +31,12 @@ func isCron(t token) bool {
 		return false
 	}
 	c := t.text[0]
-	upper := strings.ToUpper(t.text)
-	return c >= '0' && c <= '9' || c == '*' || c == '?' || c == '@' || strings.HasPrefix(upper, "TZ=") || strings.HasPrefix(upper, "CRON_TZ=")
+	_, zoned := namesZone(t)
+	return zoned || c >= '0' && c <= '9' || c == '*' || c == '?' || c == '@'
 }
 
-// cron reads the five fields.
+// cron reads the five fields. Each is checked before the parser sees it, because the parser takes several faults for
+// something else (see spec) and does not say where a fault is.
 func (r *reader) cron(first token) (Schedule, error) {
 	fields := cronFields()
 	tokens := []token{first}
@@ -51,39 +52,28 @@ func (r *reader) cron(first token) (Schedule, error) {
 			return Schedule{}, r.fail(t, "a cron expression has five fields, and none for seconds", shape)
 		}
 	}
-	var sets [5]uint64
-	var stars [5]bool
-	var words []string
+	var written, checked []string
 	for i, f := range fields {
-		var err error
-		if sets[i], stars[i], err = r.cronField(tokens[i], f); err != nil {
+		plain, err := r.cronField(tokens[i], f)
+		if err != nil {
 			return Schedule{}, err
 		}
-		words = append(words, tokens[i].lower())
+		written, checked = append(written, tokens[i].lower()), append(checked, plain)
 	}
-	sets[4] = (sets[4] | sets[4]>>7) & allWeekdays // 7 is Sunday too
-	s := Schedule{kind: wall, text: strings.Join(words, " "), days: days{
-		months:   uint16(sets[3]),
-		monthday: uint32(sets[2]),
-		weekday:  uint8(sets[4]),
-		either:   !stars[2] && !stars[4],
-	}}
+	s, err := r.spec(first, strings.Join(checked, " "))
+	if err != nil {
+		return Schedule{}, err
+	}
+	s.text = strings.Join(written, " ")
 	if !s.days.possible() {
 		return Schedule{}, r.fail(tokens[2], "this day does not exist in any of these months", "write 28 or less, or monthly on the last day at 03:00")
-	}
-	for _, hour := range setOf(sets[1]) {
-		for _, minute := range setOf(sets[0]) {
-			s.times = append(s.times, uint16(hour*60+minute))
-		}
-	}
-	if sets[1] == 1<<24-1 {
-		s.kind = shown
 	}
 	return s, nil
 }
 
-// cronField reads a list of items; star says that one of them restricts nothing.
-func (r *reader) cronField(t token, f field) (set uint64, star bool, err error) {
+// cronField checks a list of items and returns it as the parser is to read it.
+func (r *reader) cronField(t token, f field) (string, error) {
+	var items []string
 	start := 0
 	for i := range len(t.text) + 1 {
 		if i < len(t.text) && t.text[i] != ',' {
@@ -91,62 +81,75 @@ func (r *reader) cronField(t token, f field) (set uint64, star bool, err error) 
 		}
 		item := t.from(start)
 		item.text = t.text[start:i]
-		s, all, err := r.cronItem(item, f)
+		plain, err := r.cronItem(item, f)
 		if err != nil {
-			return 0, false, err
+			return "", err
 		}
-		set, star, start = set|s, star || all, i+1
+		items, start = append(items, plain), i+1
 	}
-	return set, star, nil
+	return strings.Join(items, ","), nil
 }
 
-// cronItem reads "*", "5", "mon-fri", "*/15" or "8-18/2".
-func (r *reader) cronItem(t token, f field) (set uint64, star bool, err error) {
+// cronItem checks "*", "5", "mon-fri", "*/15" or "8-18/2" and returns it as the parser is to read it.
+func (r *reader) cronItem(t token, f field) (string, error) {
 	values, _, stepped := strings.Cut(t.text, "/")
-	low, high, step := f.min, f.max, 1
-	if f.max == 7 {
-		high = 6 // "*" means each day once
-	}
-	if star = values == "*" || values == "?" && (f.max == 31 || f.max == 7); !star {
+	low, high, step := f.min, f.last(), 1
+	if values != "*" && (values != "?" || f.max != 31 && f.max != 7) {
+		var err error
 		first, second, ranged := strings.Cut(values, "-")
 		at := t
 		at.text = first
 		if low, err = r.cronValue(at, f); err != nil {
-			return 0, false, err
+			return "", err
 		}
 		switch {
 		case ranged:
 			at = t.from(len(first) + 1)
 			at.text = second
 			if high, err = r.cronValue(at, f); err != nil {
-				return 0, false, err
+				return "", err
 			}
 		case !stepped:
 			high = low
 		}
 		if high < low {
-			return 0, false, r.fail(t, fmt.Sprintf("the range %s ends before it begins", t.quoted()), f.turned(low, high))
+			return "", r.fail(t, fmt.Sprintf("the range %s ends before it begins", t.quoted()), f.turned(low, high, t.text[len(values):]))
 		}
 	}
 	if stepped {
 		at := t.from(len(values) + 1)
 		if !number.MatchString(at.text) || strings.Trim(at.text, "0") == "" {
-			return 0, false, r.fail(at, at.quoted()+" is not a step", "write a number, as in */15")
+			return "", r.fail(at, at.quoted()+" is not a step", "write a number, as in */15")
 		}
 		step, _ = strconv.Atoi(at.text) // six digits, as the expression says
 		if step > f.max-f.min {
-			return 0, false, r.fail(at, fmt.Sprintf("a step of %d is beyond all %s (%d to %d)", step, f.name, f.min, f.max),
+			return "", r.fail(at, fmt.Sprintf("a step of %d is beyond all %s (%d to %d)", step, f.name, f.min, f.max),
 				"for a longer time write, for example, every 90 minutes")
 		}
 	}
-	for v := low; v <= high; v += step {
-		set |= 1 << v
+	if f.max == 7 && high == 7 {
+		return sunday(low, step), nil
 	}
-	return set, star && step == 1, nil
+	return t.text, nil
 }
 
-// turned is the hint for a range that goes over the end, such as fri-mon.
-func (f field) turned(low, high int) string {
+// sunday writes the days from low to 7 for a parser to which Sunday is 0 alone.
+func sunday(low, step int) string {
+	var items []string
+	if low < 7 {
+		items = append(items, fmt.Sprintf("%d-6/%d", low, step))
+	}
+	if (7-low)%step == 0 {
+		items = append(items, "0")
+	}
+	return strings.Join(items, ",")
+}
+
+// turned is the hint for a range that goes over the end, such as fri-mon; step is what follows it, such as /2.
+func (f field) turned(low, high int, step string) string {
+	if low > f.last() { // Sunday as 7
+		return fmt.Sprintf("write %s-%s%s", f.value(f.min), f.value(high), step)
+	}
 	return fmt.Sprintf("write %s-%s,%s-%s", f.value(low), f.value(f.last()), f.value(f.min), f.value(high))
 }
 
@@ -195,12 +198,18 @@ func (r *reader) cronValue(t token, f field) (int, error) {
 
 // descriptor reads @weekly and its kin.
 func (r *reader) descriptor(first token) (Schedule, error) {
-	meanings := map[string]string{
+	// In the canonical form they are written like everything else.
+	canonical := map[string]string{
 		"@hourly": "hourly", "@daily": "daily at 00:00", "@midnight": "daily at 00:00", "@weekly": "weekly on sunday at 00:00",
 		"@monthly": "monthly on the 1st at 00:00", "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *",
 	}
-	if meaning, ok := meanings[first.lower()]; ok {
-		return Parse(meaning, nil)
+	if text, ok := canonical[first.lower()]; ok {
+		s, err := r.spec(first, first.lower())
+		if err != nil {
+			return Schedule{}, err
+		}
+		s.text = text
+		return s, nil
 	}
 	if !first.is("@every") {
 		hint := "write @hourly, @daily, @weekly, @monthly, @yearly or @every 6h"
@@ -218,5 +227,9 @@ func (r *reader) descriptor(first token) (Schedule, error) {
 		}
 		return Schedule{}, r.fail(t, message, "write hours and minutes, as in @every 6h or @every 90m")
 	}
-	return r.interval(t, d)
+	// The parser would make one second of less than that, and drop parts of seconds.
+	if s, err := r.interval(t, d); err != nil {
+		return s, err
+	}
+	return r.spec(first, "@every "+t.lower())
 }

@@ -15,6 +15,12 @@
 // hour do not want two hours of silence. "every 6 hours" is elapsed time, counted from 1970-01-01 00:00 UTC, in no zone
 // at all: neither a restart nor a change of the clocks moves it.
 //
+// # Cron expressions
+//
+// Five fields and descriptors such as @weekly are read by the parser of github.com/robfig/cron/v3, behind checks that say
+// where a fault is and what to write instead, and that refuse what the parser misunderstands. Nothing else of that library
+// is used: the slots of a cron expression follow the rules above, as all slots do.
+//
 // # The clockwork
 //
 // Clock is pure: it takes a State, an event and the time, and returns the State to store and what to do. Whatever

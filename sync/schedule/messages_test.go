@@ -37,8 +37,8 @@ func TestMessages(t *testing.T) {
 		"every", "every 30 seconds", "every 0 minutes", "every 400 days", "every 6 ours", "every 6", "every sunday", "every day at 02:00", "every week", "every six hours",
 		"every 6 hours Europe/Berlin", "TZ=UTC every 6 hours", "manually Europe/Berlin", "manually at 02:00",
 		"0 2 * *", "0 0 2 * * sun", "0 0 2 * * 0", "61 2 * * 0", "0 24 * * 0", "0 2 0 * *", "0 2 * 13 *", "0 2 * * 8", "0 2 * * sunn", "0 2 * jun-jul-aug *",
-		"0 2 * * fri-mon", "*/0 * * * *", "*/90 * * * *", "*/x * * * *", "*-5 * * * *", "1,,2 * * * *", ", * * * *", "0 2 L * *", "0 2 * * 5#1", "0 2 30 2 *", "0 2 31 4,6,9,11 *",
-		"? * * * *", "0 2 * * 0 Europe/Berlim", "0 2 * * 0 UTC UTC", "TZ=UTC", "TZ=0", "TZ= 0 2 * * 0", "CRON_TZ=Nowhere 0 2 * * 0", "TZ=UTC 0 2 * * 0 UTC",
+		"0 2 * * fri-mon", "0 2 * * 7-3", "0 2 * * 7/2", "0,+5 * * * *", "*/0 * * * *", "*/90 * * * *", "*/x * * * *", "*-5 * * * *", "1,,2 * * * *", ", * * * *", "0 2 L * *", "0 2 * * 5#1", "0 2 30 2 *", "0 2 31 4,6,9,11 *",
+		"? * * * *", "0 2 * * 0 Europe/Berlim", "0 2 * * 0 UTC UTC", "TZ=UTC", "TZ=0", "TZ= 0 2 * * 0", "CRON_TZ=Nowhere 0 2 * * 0", "TZ=UTC 0 2 * * 0 UTC", "TZ=UTC TZ=UTC 0 2 * * 0", "TZ=UTC @weekly UTC",
 		"@reboot", "@weekley", "@every", "@every 30s", "@every 0s", "@every -1h", "@every 1h30s", "@every soon", "@every 6h UTC", "täglich um 02:00",
 		"daily at 02:00 \x00\x1b[31m",
 	} {

@@ -2,7 +2,6 @@ package schedule
 
 import (
 	"fmt"
-	"math/bits"
 	"regexp"
 	"slices"
 	"strconv"
@@ -64,16 +63,26 @@ func Parse(text string, fallback *time.Location) (Schedule, error) {
 // zonePrefix reads TZ=Europe/Berlin, if it is there.
 func (r *reader) zonePrefix() (*token, error) {
 	t := r.peek()
-	name, value, found := strings.Cut(t.text, "=")
-	if !found || !strings.EqualFold(name, "TZ") && !strings.EqualFold(name, "CRON_TZ") {
+	name, ok := namesZone(t)
+	if !ok {
 		return nil, nil
 	}
 	r.next()
 	zone := t.from(len(name) + 1)
-	if value == "" {
+	if zone.text == "" {
 		return nil, r.fail(zone, "a time zone is missing here", "write it without a space: TZ=Europe/Berlin")
 	}
+	again := r.peek()
+	if _, ok := namesZone(again); ok {
+		return nil, r.fail(again, again.quoted()+" stands where the schedule belongs", "the time zone was named already")
+	}
 	return &zone, nil
+}
+
+// namesZone tells TZ=Europe/Berlin, and returns what stands before the sign.
+func namesZone(t token) (name string, ok bool) {
+	name, _, found := strings.Cut(t.text, "=")
+	return name, found && (strings.EqualFold(name, "TZ") || strings.EqualFold(name, "CRON_TZ"))
 }
 
 // end reads the zone that may follow, and nothing else.
@@ -410,13 +419,4 @@ func (r *reader) interval(at token, d time.Duration) (Schedule, error) {
 		return s, r.fail(t, "every counts elapsed time and has no time of day", "write, for example, daily at 02:00")
 	}
 	return s, nil
-}
-
-// setOf lists the numbers of a bit set.
-func setOf(set uint64) []int {
-	var out []int
-	for ; set != 0; set &= set - 1 {
-		out = append(out, bits.TrailingZeros64(set))
-	}
-	return out
 }

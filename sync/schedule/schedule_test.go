@@ -71,6 +71,8 @@ func TestForms(t *testing.T) {
 		{"0 2 * * 0 Europe/Berlin", "", "Sun 2026-03-08T02:00:00+01:00"},
 		{"CRON_TZ=Europe/Berlin 0 2 * * 7", "0 2 * * 7 Europe/Berlin", "Sun 2026-03-08T02:00:00+01:00"},
 		{"TZ=UTC 0 2 * * SUN", "0 2 * * sun UTC", "Sun 2026-03-08T02:00:00Z"},
+		{"0 2 * * 6-7", "", "Sat 2026-03-07T02:00:00Z\nSun 2026-03-08T02:00:00Z\nSat 2026-03-14T02:00:00Z"},
+		{"0 2 13 * 7", "", "Sun 2026-03-08T02:00:00Z\nFri 2026-03-13T02:00:00Z"},
 		{"0 2 13 * fri", "", "Fri 2026-03-06T02:00:00Z\nFri 2026-03-13T02:00:00Z"},
 		{"0 2 1,15 * *", "", "Sun 2026-03-15T02:00:00Z\nWed 2026-04-01T02:00:00Z"},
 		{"*/20 8-10/2 ? mar-apr mon-fri", "", "Tue 2026-03-03T08:00:00Z\nTue 2026-03-03T08:20:00Z\nTue 2026-03-03T08:40:00Z\nTue 2026-03-03T10:00:00Z"},
@@ -264,7 +266,8 @@ func TestNextEnds(t *testing.T) {
 	}
 }
 
-// TestCronAgrees compares with the parser that most Go programs use, in UTC, where it has no faults of its own.
+// TestCronAgrees compares our Next with that of the library whose parser reads the expression, in UTC, where it has no
+// faults of its own.
 func TestCronAgrees(t *testing.T) {
 	names := [][]string{nil, nil, nil, {"jan", "Jun", "dec"}, {"sun", "Wed", "sat"}}
 	item := func(i, low, high int) *rapid.Generator[string] {
@@ -314,6 +317,31 @@ func TestCronAgrees(t *testing.T) {
 	}
 }
 
+// TestWeekdays counts the days itself that a field means, because robfig/cron reads the field for us and does not know 7.
+func TestWeekdays(t *testing.T) {
+	for low := range 8 {
+		for high := low; high < 8; high++ {
+			for step := 1; step < 8; step++ {
+				text := fmt.Sprintf("0 12 * * %d-%d/%d", low, high, step)
+				if step == 1 {
+					text = fmt.Sprintf("0 12 * * %d-%d", low, high)
+				}
+				want := map[time.Weekday]bool{}
+				for day := low; day <= high; day += step {
+					want[time.Weekday(day%7)] = true
+				}
+				s, at := parse(t, text, nil), time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+				for end := at.AddDate(0, 0, 14); at.Before(end); at = at.AddDate(0, 0, 1) {
+					runs := s.Next(at).Before(at.AddDate(0, 0, 1))
+					if runs != want[at.Weekday()] {
+						t.Errorf("%s: on %s got %t, want %t", text, at.Weekday(), runs, want[at.Weekday()])
+					}
+				}
+			}
+		}
+	}
+}
+
 func TestEvery(t *testing.T) {
 	for _, tc := range []struct {
 		d    time.Duration
@@ -336,7 +364,7 @@ func TestEvery(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	for _, text := range []string{"weekly on sunday and mon at 02:00 Europe/Berlin", "monthly on the last friday at 22:00", "monthly on the 1st, 2nd and last day at 3:00",
-		"*/5 2 1-5,7 jan-mar sun UTC", "TZ=UTC", "TZ=0", "CRON_TZ=Europe/Berlin @weekly", "@every 90m", "every 6 hours", "hourly at :15", "0 0 30 2 *", ",", "daily at ,", "TZ=../../etc/passwd daily at 02:00"} {
+		"*/5 2 1-5,7 jan-mar sun UTC", "TZ=UTC", "TZ=0", "CRON_TZ=Europe/Berlin @weekly", "@every 90m", "every 6 hours", "hourly at :15", "0 0 30 2 *", "0 2 * * 5-7/2", "0 2 7 * 0-7,7", "*-5 * * * *", "TZ=UTC TZ=UTC", "@every 0s", ",", "daily at ,", "TZ=../../etc/passwd daily at 02:00"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
