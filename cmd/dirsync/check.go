@@ -32,6 +32,7 @@ type checkView struct {
 	ConsentURL        string    `json:"consent_url,omitempty"`
 	Error             string    `json:"error,omitempty"`
 	err               error
+	groups            bool
 }
 
 func (a *app) checkCommand() *cobra.Command {
@@ -69,7 +70,7 @@ func (a *app) check(ctx context.Context, cfg *Config, names []string) error {
 		client, err := a.client(t)
 		if err == nil {
 			var r graph.Report
-			r, err = client.Check(ctx)
+			r, err = client.CheckFor(ctx, needs(cfg, name))
 			clients[name] = reached{client, err == nil}
 			v = viewReport(name, t.ID, r)
 		}
@@ -77,7 +78,7 @@ func (a *app) check(ctx context.Context, cfg *Config, names []string) error {
 			v.Error, v.err, failed = err.Error(), err, true
 		}
 		v.Cloud, v.Needed = t.Cloud, neededPermissions(cfg, name)
-		if len(v.Needed) > 0 && readsGroups(cfg, name) {
+		if v.groups = needs(cfg, name).Groups; v.groups && len(v.Needed) > 0 {
 			v.Optional = []string{hiddenPermission}
 		}
 		views = append(views, v)
@@ -109,20 +110,25 @@ type reached struct {
 	works  bool
 }
 
-// neededPermissions are the application permissions that a tenant's runs need, as package graph looks for them. Of the
-// Azure CLI none, since there it is a person who reads.
+// needs says what the syncs of a tenant read.
+func needs(cfg *Config, name string) graph.Needs {
+	var n graph.Needs
+	for _, sc := range cfg.Syncs {
+		n.Groups = n.Groups || sc.From.Entra == name && sc.From.HasGroups()
+	}
+	return n
+}
+
+// neededPermissions are the application permissions that a tenant's runs need. Of the Azure CLI none, since there it is a
+// person who reads.
 func neededPermissions(cfg *Config, name string) []string {
 	if cfg.Tenants[name].Credential.AzureCLI {
 		return nil
 	}
-	needed := []string{"User.Read.All", "Organization.Read.All"}
-	if readsGroups(cfg, name) {
-		needed = append(needed, "GroupMember.Read.All")
-	}
-	return needed
+	return needs(cfg, name).Permissions()
 }
 
-// hiddenPermission is needed where a group that is read hides its members.
+// hiddenPermission is needed besides where a group that is read hides its members.
 const hiddenPermission = "Member.Read.Hidden"
 
 func optionalWords(optional []string) string {
@@ -130,16 +136,6 @@ func optionalWords(optional []string) string {
 		return hiddenPermission + " (for groups that hide their members)"
 	}
 	return ""
-}
-
-// readsGroups tells whether any sync of a tenant reads groups.
-func readsGroups(cfg *Config, name string) bool {
-	for _, sc := range cfg.Syncs {
-		if sc.From.Entra == name && sc.From.HasGroups() {
-			return true
-		}
-	}
-	return false
 }
 
 func viewReport(name, id string, r graph.Report) checkView {
@@ -184,10 +180,14 @@ func (a *app) printCheck(views []checkView) error {
 		if v.ClockSkew != "" {
 			t.Row("  clock", painted{yellow, "this machine's clock is off by " + v.ClockSkew})
 		}
+		what := "  reading users"
+		if v.groups {
+			what += " and groups"
+		}
 		if v.err == nil {
-			t.Row("  reading users", painted{green, "works"})
+			t.Row(what, painted{green, "works"})
 		} else {
-			t.Row("  reading users", painted{red, "does not work"})
+			t.Row(what, painted{red, "does not work"})
 		}
 		if err := t.Write(a.stdout); err != nil {
 			return err

@@ -122,9 +122,9 @@ func (a *app) connect(ctx context.Context, cfg *Config, name string, f connectFl
 	if err != nil {
 		return fmt.Errorf("tenant %s: %w", name, err)
 	}
-	v := connectView{Tenant: name, ID: t.ID, Cloud: t.Cloud, Reads: []string{}, ReadsGroups: readsGroups(cfg, name), Needed: neededPermissions(cfg, name),
+	v := connectView{Tenant: name, ID: t.ID, Cloud: t.Cloud, Reads: []string{}, ReadsGroups: needs(cfg, name).Groups, Needed: neededPermissions(cfg, name),
 		Permissions: []string{}, Config: cfg.Path}
-	report, err := a.ask(ctx, gc, f)
+	report, err := a.ask(ctx, gc, needs(cfg, name), f)
 	if report.Tenant.ID != "" {
 		v.ID, v.Name, v.Domain, v.Missing = report.Tenant.ID, report.Tenant.Name, report.Tenant.Domain, report.Missing
 		v.Permissions = append(v.Permissions, report.Roles...)
@@ -157,12 +157,12 @@ func (a *app) connect(ctx context.Context, cfg *Config, name string, f connectFl
 }
 
 // ask shows the link, waits and tells how long it still will.
-func (a *app) ask(ctx context.Context, gc graph.Config, f connectFlags) (graph.Report, error) {
+func (a *app) ask(ctx context.Context, gc graph.Config, n graph.Needs, f connectFlags) (graph.Report, error) {
 	limited, cancel := context.WithTimeout(ctx, f.wait)
 	defer cancel()
 	stop := func() {}
 	report, err := graph.Consent{
-		Config: gc, Port: f.port, RedirectURI: f.redirect,
+		Config: gc, Needs: n, Port: f.port, RedirectURI: f.redirect,
 		Show: func(link string) error {
 			out := a.stdout
 			if a.json() {

@@ -110,7 +110,7 @@ func (d *demo) run(ctx context.Context, once bool) (err error) {
 	}
 	if kept {
 		d.printf("\nEverything is in %s. Look around:\n", clean(d.dir))
-		for _, verb := range []string{"users list -c config.yaml", "show 1 -c config.yaml", "status -c sales.yaml", "groups show Sales -c sales.yaml"} {
+		for _, verb := range []string{"users list -c config.yaml", "show 1 -c config.yaml", "status -c sales.yaml", "groups list -c sales.yaml"} {
 			command, file, _ := strings.Cut(verb, " -c ")
 			d.printf("  dirsync %s -c %s\n", command, clean(filepath.Join(d.dir, file)))
 		}
@@ -253,7 +253,7 @@ func (d *demo) second(ctx context.Context) error {
 	if err := d.sync(ctx, d.staff); err != nil {
 		return err
 	}
-	d.step("8. And in the groups? Whoever left them all is deactivated; of those in a deleted group, nobody (dirsync plan and run)")
+	d.step("8. And in the groups? Who left the last of theirs is deactivated, who is in a deleted one is kept (dirsync plan, dirsync run)")
 	if err := d.plan(ctx, d.sales); err != nil {
 		return err
 	}
