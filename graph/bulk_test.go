@@ -3,10 +3,12 @@ package graph_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"dirsync"
 	"dirsync/graph"
@@ -199,6 +201,29 @@ func TestMembersOnly(t *testing.T) {
 	all := whole.read(t, w.client.Users([]string{"department"}), "")
 	if _, _, err := (people{}).try(s, all); err != nil {
 		t.Errorf("with a cursor that has more: got %v", err)
+	}
+}
+
+// Whoever is looked up after the first round is known as they are, however far behind each other replicas of the
+// directory are.
+func TestMembersOnlyWithReplicas(t *testing.T) {
+	for seed := range uint64(60) {
+		w := inProcess(t, &graphtest.Tenant{Faults: graphtest.Faults{Seed: seed, Spread: 15 * time.Second}})
+		w.Generate(30, seed)
+		w.clock.pass(time.Hour)
+		for i, id := range w.IDs() {
+			w.Update(id, map[string]any{"department": fmt.Sprint("New ", i)})
+			w.clock.pass(time.Second)
+		}
+		s := w.client.MembersOnly([]string{"department"})
+		got := people{}
+		next := got.read(t, s, "")
+		maps.Copy(got, lookedUp(t, s, allIDs(w)))
+		w.clock.pass(time.Minute)
+		got.read(t, s, next)
+		if checkPeople(t, w, got, []string{"department"}); t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
 	}
 }
 

@@ -222,6 +222,13 @@ func (r *groupRound) deliver(records []dirsync.Record) error {
 // settleUnseen looks up the groups of which the first round of their stream has said nothing: they were deleted before
 // it, or made just now. Either way something is said of each.
 func (r *groupRound) settleUnseen(ctx context.Context) error {
+	if slices.ContainsFunc(r.mark.Streams, func(s stream) bool { return len(s.Unseen) > 0 }) {
+		// A replica of the directory that has not heard yet of what the tokens stand for must not be asked: of a group
+		// that it takes for present nobody would ever say that it was deleted.
+		if err := r.client.cfg.Sleep(ctx, r.client.cfg.ReplicaLag); err != nil {
+			return r.client.sendError(ctx, groupsOp, err)
+		}
+	}
 	for n := range r.mark.Streams {
 		s := &r.mark.Streams[n]
 		for len(s.Unseen) > 0 {

@@ -136,8 +136,13 @@ func (r *teamReader) faults() graphtest.Faults {
 	if some(4) {
 		f.Strangers = r.rand.IntN(4)
 	}
-	if some(8) {
+	switch {
+	case some(16):
 		f.LagRounds, r.lagged = 1, true
+	case some(16):
+		f.Spread, r.lagged = 20*time.Second, true
+	case some(16):
+		f.Lag, r.lagged = time.Duration(r.rand.IntN(60))*time.Minute, true
 	}
 	if some(6) {
 		f.ExpirePage, f.ExpirePageTimes = 2+r.rand.IntN(3), 1

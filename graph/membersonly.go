@@ -10,9 +10,9 @@ import (
 )
 
 // MembersOnly makes a Source like Users for a sync that wants the members of groups alone, and reads nobody whom it need
-// not: its round from the zero Cursor delivers nobody at all and is Complete at once. Any other round delivers whoever
-// changed since. Who is wanted must be asked for by LookUp: whoever is known already, after a round from the zero Cursor,
-// and whoever turns up in a group.
+// not: its round from the zero Cursor delivers nobody at all and is Complete after Config.ReplicaLag. Any other round
+// delivers whoever changed since. Who is wanted must be asked for by LookUp: whoever is known already, after a round
+// from the zero Cursor, and whoever turns up in a group.
 //
 // Where Graph does not say from which moment on changes are told, Read fails with kind Unavailable; it never reads
 // everybody instead. The Cursors are of use to other Sources of this kind only; to one that Users has made they are
@@ -50,6 +50,10 @@ func (s *Source) readFromNow(ctx context.Context, at mark, fn func(dirsync.Page)
 	}
 	if err := s.client.checkLink(got.link); err != nil {
 		return &dirsync.Error{Op: s.op(), Kind: dirsync.Unavailable, Err: err, Hint: rewrittenHint}
+	}
+	// A replica of the directory that has not heard yet of what the token stands for must not be asked about anybody.
+	if err := s.client.cfg.Sleep(ctx, s.client.cfg.ReplicaLag); err != nil {
+		return s.client.sendError(ctx, s.op(), err)
 	}
 	next := mark{Tenant: s.client.cfg.Tenant, Select: at.Select, Link: got.link, FromNow: true}
 	return fn(dirsync.Page{Next: next.cursor(), Complete: true})
