@@ -11,19 +11,19 @@ import (
 )
 
 // Apply implements dirsync.Target.
-func (d *Directory) Apply(ctx context.Context, c dirsync.Change) (dirsync.Account, error) {
-	out := d.ApplyAll(ctx, []dirsync.Change{c})
+func (a *accounts) Apply(ctx context.Context, c dirsync.Change) (dirsync.Account, error) {
+	out := a.ApplyAll(ctx, []dirsync.Change{c})
 	return out[0].Account, out[0].Err
 }
 
 // ApplyAll implements dirsync.Batcher, in one transaction. One change can make way for another whatever their order:
 // addresses may be handed on along a chain and exchanged in a circle. A change that cannot be made leaves no trace.
-func (d *Directory) ApplyAll(ctx context.Context, changes []dirsync.Change) []dirsync.Applied {
+func (a *accounts) ApplyAll(ctx context.Context, changes []dirsync.Change) []dirsync.Applied {
 	out := make([]dirsync.Applied, len(changes))
 	if len(changes) == 0 {
 		return out
 	}
-	err := d.update(ctx, "write users", func(x *dirTx) error {
+	err := a.update(ctx, "write "+a.noun+"s", func(x *accountsTx) error {
 		for from := 0; from < len(changes); {
 			subjects, err := x.distinct(changes[from:])
 			if err != nil {
@@ -41,7 +41,7 @@ func (d *Directory) ApplyAll(ctx context.Context, changes []dirsync.Change) []di
 		return out
 	}
 	if _, ok := errors.AsType[*dirsync.Error](err); !ok {
-		err = &dirsync.Error{Op: "write users", Err: err}
+		err = &dirsync.Error{Op: "write " + a.noun + "s", Err: err}
 	}
 	for i := range out {
 		out[i] = dirsync.Applied{Err: err}
@@ -52,12 +52,14 @@ func (d *Directory) ApplyAll(ctx context.Context, changes []dirsync.Change) []di
 // subject is the account that a change speaks of.
 type subject struct {
 	seq uint64 // 0: there is none
-	was dirsync.Account
+	was account
+	// deleted says that it is not there, and can be brought back.
+	deleted bool
 }
 
 // distinct finds how far from one change on no account occurs twice, and the subjects of these changes: what happens to
 // the same account must happen in order, and only changes to different ones may overtake each other.
-func (x *dirTx) distinct(changes []dirsync.Change) ([]subject, error) {
+func (x *accountsTx) distinct(changes []dirsync.Change) ([]subject, error) {
 	out := make([]subject, 0, len(changes))
 	people := make(map[dirsync.ID]struct{}, len(changes))
 	accounts := make(map[uint64]struct{}, len(changes))
@@ -90,22 +92,28 @@ func (x *dirTx) distinct(changes []dirsync.Change) ([]subject, error) {
 }
 
 // subject finds the account that a change speaks of.
-func (x *dirTx) subject(c dirsync.Change) (subject, error) {
-	if c.Account != "" {
-		if seq := accountSeq(c.Account); seq != 0 {
-			if a, ok, err := x.account(seq, true); ok || err != nil {
-				return subject{seq, a}, err
-			}
-		}
-		if c.Kind != dirsync.Create {
-			return subject{}, nil
+func (x *accountsTx) subject(c dirsync.Change) (subject, error) {
+	named := x.a.seq(c.Account)
+	if named != 0 {
+		if r, ok, err := x.account(named, true); ok || err != nil {
+			return subject{seq: named, was: r}, err
 		}
 	}
-	if c.Person == "" {
+	if c.Account != "" && c.Kind != dirsync.Create {
 		return subject{}, nil
 	}
-	seq, a, err := x.holder(uniqueKey{tagSource, string(c.Person)}, 0)
-	return subject{seq, a}, err
+	if c.Person != "" {
+		seq, r, err := x.holder(lookupKey{tagSource, string(c.Person)}, 0)
+		if seq != 0 || err != nil {
+			return subject{seq: seq, was: r}, err
+		}
+	}
+	if named != 0 {
+		if r, ok, err := x.restorable(named); ok || err != nil {
+			return subject{seq: named, was: r, deleted: true}, err
+		}
+	}
+	return subject{}, nil
 }
 
 // pending is a change that another account is in the way of, so far.
@@ -115,7 +123,7 @@ type pending struct {
 }
 
 // applyBatch applies changes to different accounts. The error is only for what spoils the whole transaction.
-func (x *dirTx) applyBatch(changes []dirsync.Change, subjects []subject, out []dirsync.Applied) error {
+func (x *accountsTx) applyBatch(changes []dirsync.Change, subjects []subject, out []dirsync.Applied) error {
 	var waiting []pending
 	for i, c := range changes {
 		p, done, err := x.try(c, subjects[i], i, out)
@@ -144,8 +152,7 @@ func (x *dirTx) applyBatch(changes []dirsync.Change, subjects []subject, out []d
 			continue
 		}
 		if err == nil {
-			err = x.write(&w.edit)
-			out[w.at].Account = x.d.result(w.edit)
+			out[w.at].Account, err = x.make(&w.edit)
 		}
 		if err != nil {
 			return err
@@ -155,9 +162,10 @@ func (x *dirTx) applyBatch(changes []dirsync.Change, subjects []subject, out []d
 }
 
 // try applies one change. done is false when another account is in its way.
-func (x *dirTx) try(c dirsync.Change, s subject, at int, out []dirsync.Applied) (p pending, done bool, err error) {
+func (x *accountsTx) try(c dirsync.Change, s subject, at int, out []dirsync.Applied) (p pending, done bool, err error) {
 	e, err := x.plan(c, s)
-	if err == nil {
+	planned := err == nil
+	if planned {
 		err = x.conflict(c, e)
 	}
 	var refused *dirsync.Error
@@ -168,7 +176,7 @@ func (x *dirTx) try(c dirsync.Change, s subject, at int, out []dirsync.Applied) 
 	switch {
 	case err != nil && !ok:
 		return pending{}, false, err
-	case err != nil && refused.Kind == dirsync.Conflict && refused.Field != "":
+	case err != nil && planned && refused.Kind == dirsync.Conflict:
 		return pending{at, e}, false, nil
 	case err != nil && (refused.Kind == dirsync.Conflict || refused.Kind == dirsync.Invalid || refused.Kind == dirsync.NotFound):
 		out[at].Err = refused
@@ -176,75 +184,97 @@ func (x *dirTx) try(c dirsync.Change, s subject, at int, out []dirsync.Applied) 
 	case err != nil:
 		return pending{}, false, err
 	}
-	if err := x.write(&e); err != nil {
-		return pending{}, false, err
+	out[at].Account, err = x.make(&e)
+	return pending{}, err == nil, err
+}
+
+// make makes an edit happen, and returns what the account then is.
+func (x *accountsTx) make(e *edit) (dirsync.Account, error) {
+	if err := x.put(e); err != nil || e.gone || e.now.ID == "" {
+		return dirsync.Account{}, err
 	}
-	out[at].Account = x.d.result(e)
-	return pending{}, true, nil
+	return x.show(e.now)
 }
 
 // edit is what a change makes of an account.
 type edit struct {
 	seq    uint64 // 0: an account to be made
-	was    dirsync.Account
-	now    dirsync.Account
+	was    account
+	now    account
 	gone   bool // the account is to be removed
+	back   bool // a deleted account is brought back
 	same   bool // there is nothing to write
-	taken  []uniqueKey
-	leaves []uniqueKey
-}
-
-func (d *Directory) result(e edit) dirsync.Account {
-	if e.gone || e.now.ID == "" {
-		return dirsync.Account{}
-	}
-	return d.show(e.now)
+	taken  []lookupKey
+	leaves []lookupKey
 }
 
 // plan works out what a change would do, without regard to other accounts.
-func (x *dirTx) plan(c dirsync.Change, s subject) (e edit, err error) {
-	seq, was := s.seq, s.was
-	e = edit{seq: seq, was: was, now: was}
+func (x *accountsTx) plan(c dirsync.Change, s subject) (e edit, err error) {
+	e = edit{seq: s.seq, was: s.was, now: s.was, back: s.deleted}
 	switch {
 	case c.Kind < dirsync.Delete || c.Kind > dirsync.Create:
 		return edit{}, x.refuse(c, "", "", "there is no change of this kind")
-	case seq == 0 && (c.Kind == dirsync.Delete || c.Kind == dirsync.Deactivate):
+	case s.seq == 0 && (c.Kind == dirsync.Delete || c.Kind == dirsync.Deactivate):
 		e.same = true
 		return e, nil
-	case seq == 0 && c.Kind != dirsync.Create:
-		return edit{}, &dirsync.Error{Op: c.Kind.String() + " user", ID: c.Person, Kind: dirsync.NotFound}
+	case s.seq == 0 && c.Kind != dirsync.Create:
+		return edit{}, &dirsync.Error{Op: x.op(c), ID: c.Person, Kind: dirsync.NotFound}
 	case c.Kind == dirsync.Delete:
-		e.gone, e.leaves = true, x.d.keysOf(was)
+		e.gone, e.leaves = true, x.a.keysOf(s.was)
 		return e, nil
+	case s.seq == 0:
+		e.now.Account = dirsync.Account{Source: c.Person, Active: true, Created: x.s.opts.Now().UTC()}
+		err = x.lay(&e, c, c.After)
 	case c.Kind == dirsync.Deactivate:
 		e.now.Active = false
-	case seq == 0:
-		e.now = dirsync.Account{Source: c.Person, Active: true, Values: c.After, Created: x.s.opts.Now().UTC()}
-		err = x.validate(c, c.After, dirsync.Values{})
+		e.now.in, err = x.cleaned(s.was.in)
 	default:
 		if c.Kind == dirsync.Create {
-			if was.Source != "" && was.Source != c.Person {
-				return edit{}, &dirsync.Error{Op: "create user", ID: c.Person, Kind: dirsync.Conflict, Other: string(was.Source),
-					Err: fmt.Errorf("account %s belongs to %s", was.ID, was.Source)}
+			if s.was.Source != "" && s.was.Source != c.Person {
+				return edit{}, &dirsync.Error{Op: x.op(c), ID: c.Person, Kind: dirsync.Conflict, Other: string(s.was.Source),
+					Err: fmt.Errorf("account %s belongs to %s", s.was.ID, s.was.Source)}
 			}
 			e.now.Source = c.Person
 		}
-		e.now.Active = was.Active || c.Kind != dirsync.Update
-		writes := c.Writes()
-		e.now.Values = was.Values.With(writes)
-		err = x.validate(c, writes, was.Values)
+		e.now.Active = s.was.Active || c.Kind != dirsync.Update
+		err = x.lay(&e, c, c.Writes())
 	}
 	if err != nil {
 		return edit{}, err
 	}
-	e.now.Values = notNull(e.now.Values)
-	after := x.d.keysOf(e.now)
-	if seq == 0 {
-		e.taken = after
-		e.now.Updated = e.now.Created
-		return e, nil
+	return e, x.weigh(&e)
+}
+
+// lay lays values over those that an account has, and refuses what cannot be kept.
+func (x *accountsTx) lay(e *edit, c dirsync.Change, writes dirsync.Values) (err error) {
+	groups, said := writes.Get(dirsync.GroupsField)
+	said = said && x.a.groups != nil
+	if said {
+		writes = slices.DeleteFunc(slices.Clone(writes), func(v dirsync.FieldValue) bool { return v.Field == dirsync.GroupsField })
 	}
-	before := x.d.keysOf(was)
+	if err := x.validate(c, writes, e.was.Values); err != nil {
+		return err
+	}
+	e.now.Values = notNull(e.was.Values.With(writes))
+	if said {
+		e.now.in, err = x.enrol(c, groups, e.was.in)
+	} else {
+		e.now.in, err = x.cleaned(e.was.in)
+	}
+	return err
+}
+
+// weigh finds out which keys an edit takes and leaves, and whether it changes anything.
+func (x *accountsTx) weigh(e *edit) error {
+	after := x.a.keysOf(e.now)
+	if e.seq == 0 || e.back {
+		e.taken = after
+		if e.now.Updated = x.s.opts.Now().UTC(); e.seq == 0 {
+			e.now.Updated = e.now.Created
+		}
+		return nil
+	}
+	before := x.a.keysOf(e.was)
 	for _, k := range before {
 		if !slices.Contains(after, k) {
 			e.leaves = append(e.leaves, k)
@@ -255,36 +285,52 @@ func (x *dirTx) plan(c dirsync.Change, s subject) (e edit, err error) {
 			e.taken = append(e.taken, k)
 		}
 	}
-	e.same = e.now.Active == was.Active && e.now.Source == was.Source && e.now.Values.Equal(was.Values)
+	// That groups were forgotten in which the user was is no change of the user's.
+	in, err := x.cleaned(e.was.in)
+	if err != nil {
+		return err
+	}
+	e.same = e.now.Active == e.was.Active && e.now.Source == e.was.Source && e.now.Values.Equal(e.was.Values) && slices.Equal(e.now.in, in)
 	if !e.same {
 		e.now.Updated = x.s.opts.Now().UTC()
 	}
-	return e, nil
+	return nil
 }
+
+// cleaned leaves out groups that are not there and will never come back.
+func (x *accountsTx) cleaned(in []uint64) ([]uint64, error) {
+	if len(in) == 0 {
+		return nil, nil
+	}
+	return x.living(in)
+}
+
+// op says what a change does, for errors.
+func (x *accountsTx) op(c dirsync.Change) string { return c.Kind.String() + " " + x.a.noun }
 
 func notNull(values dirsync.Values) dirsync.Values {
 	return slices.DeleteFunc(slices.Clone(values), func(v dirsync.FieldValue) bool { return v.Value.IsNull() })
 }
 
-func (x *dirTx) refuse(c dirsync.Change, field, value, reason string) error {
+func (x *accountsTx) refuse(c dirsync.Change, field, value, reason string) error {
 	if field != "" {
 		reason = field + " " + reason
 	}
-	return &dirsync.Error{Op: c.Kind.String() + " user", ID: c.Person, Kind: dirsync.Invalid, Field: field, Value: value,
+	return &dirsync.Error{Op: x.op(c), ID: c.Person, Kind: dirsync.Invalid, Field: field, Value: value,
 		Err: errors.New(reason)}
 }
 
 // validate refuses values that the schema does not allow, on top of those that the account has.
-func (x *dirTx) validate(c dirsync.Change, writes, has dirsync.Values) error {
+func (x *accountsTx) validate(c dirsync.Change, writes, has dirsync.Values) error {
 	for _, v := range writes {
-		i := slices.IndexFunc(x.d.schema, func(f dirsync.Field) bool { return f.Name == v.Field })
+		i := slices.IndexFunc(x.a.schema, func(f dirsync.Field) bool { return f.Name == v.Field })
 		if i < 0 {
-			return x.refuse(c, v.Field, v.Value.Text, "is not a field of the directory")
+			return x.refuse(c, v.Field, v.Value.Text, "is not a field of the directory's "+x.a.noun+"s")
 		}
 		if v.Value.IsNull() {
 			continue
 		}
-		switch f := x.d.schema[i]; {
+		switch f := x.a.schema[i]; {
 		case v.Value.Type != f.Type:
 			return x.refuse(c, v.Field, v.Value.Text, fmt.Sprintf("must be a %s, and this is a %s", f.Type, v.Value.Type))
 		case f.Type == dirsync.Choice && !slices.Contains(f.Options, v.Value.Text):
@@ -293,7 +339,7 @@ func (x *dirTx) validate(c dirsync.Change, writes, has dirsync.Values) error {
 			return x.refuse(c, v.Field, v.Value.Text, fmt.Sprintf("is longer than %d characters", f.MaxLength))
 		}
 	}
-	for _, f := range x.d.schema {
+	for _, f := range x.a.schema {
 		if !f.Required {
 			continue
 		}
@@ -309,9 +355,9 @@ func (x *dirTx) validate(c dirsync.Change, writes, has dirsync.Values) error {
 }
 
 // conflict finds another account that has what an edit takes.
-func (x *dirTx) conflict(c dirsync.Change, e edit) error {
+func (x *accountsTx) conflict(c dirsync.Change, e edit) error {
 	for _, k := range e.taken {
-		if e.seq == 0 && k.tag == tagSource {
+		if e.seq == 0 && k.tag == tagSource || !x.a.unique(k) {
 			continue // an account of this person would have been found
 		}
 		seq, other, err := x.holder(k, e.seq)
@@ -325,8 +371,8 @@ func (x *dirTx) conflict(c dirsync.Change, e edit) error {
 	return nil
 }
 
-func (x *dirTx) conflictWith(c dirsync.Change, e edit, k uniqueKey, other dirsync.Account) error {
-	err := &dirsync.Error{Op: c.Kind.String() + " user", ID: c.Person, Kind: dirsync.Conflict, Field: k.what(), Other: describe(other)}
+func (x *accountsTx) conflictWith(c dirsync.Change, e edit, k lookupKey, other account) error {
+	err := &dirsync.Error{Op: x.op(c), ID: c.Person, Kind: dirsync.Conflict, Field: k.what(), Other: x.describe(other)}
 	err.Value = k.text
 	if k.tag != tagSource {
 		v, _ := e.now.Values.Get(k.tag)
@@ -337,10 +383,14 @@ func (x *dirTx) conflictWith(c dirsync.Change, e edit, k uniqueKey, other dirsyn
 }
 
 // describe says who an account is, for people.
-func describe(a dirsync.Account) string {
-	first, _ := a.Values.Get(dirsync.FirstName)
-	last, _ := a.Values.Get(dirsync.LastName)
-	email, _ := a.Values.Get(dirsync.EmailAddress)
+func (x *accountsTx) describe(r account) string {
+	if x.a.users != nil {
+		name, _ := r.Values.Get(groupName)
+		return name.Text + " (" + r.ID + ")"
+	}
+	first, _ := r.Values.Get(dirsync.FirstName)
+	last, _ := r.Values.Get(dirsync.LastName)
+	email, _ := r.Values.Get(dirsync.EmailAddress)
 	s := first.Text
 	if s != "" && last.Text != "" {
 		s += " "
@@ -349,18 +399,18 @@ func describe(a dirsync.Account) string {
 	if email.Text != "" {
 		s += " <" + email.Text + ">"
 	}
-	return s + " (" + a.ID + ")"
+	return s + " (" + r.ID + ")"
 }
 
 // applyWaiting makes those of the waiting changes that can be made together with others of them, and returns the rest.
-func (x *dirTx) applyWaiting(waiting []pending, out []dirsync.Applied) (left []pending, err error) {
+func (x *accountsTx) applyWaiting(waiting []pending, out []dirsync.Applied) (left []pending, err error) {
 	leaving := map[leave]*pending{}
 	for i, p := range waiting {
 		for _, k := range p.edit.leaves {
 			leaving[leave{p.edit.seq, k}] = &waiting[i]
 		}
 	}
-	done, holders := map[int]bool{}, map[uniqueKey]uint64{}
+	done, holders := map[int]bool{}, map[lookupKey]uint64{}
 	for i, p := range waiting {
 		if done[p.at] {
 			continue
@@ -370,10 +420,10 @@ func (x *dirTx) applyWaiting(waiting []pending, out []dirsync.Applied) (left []p
 			return nil, err
 		}
 		for _, p := range together {
-			if err := x.write(&p.edit); err != nil {
+			if out[p.at].Account, err = x.make(&p.edit); err != nil {
 				return nil, err
 			}
-			out[p.at].Account, done[p.at] = x.d.result(p.edit), true
+			done[p.at] = true
 		}
 		if len(together) > 0 {
 			clear(holders)
@@ -390,10 +440,13 @@ func (x *dirTx) applyWaiting(waiting []pending, out []dirsync.Applied) (left []p
 // together finds the changes that have to be made together with p, p first: those that leave what p takes, those that
 // leave what these take, and so on to the end of the chain or around the circle. There are none when somebody else is
 // in the way at the end, or when two of them take the same.
-func (x *dirTx) together(p *pending, leaving map[leave]*pending, holders map[uniqueKey]uint64) ([]*pending, error) {
-	set, in, taken := []*pending{p}, map[int]bool{p.at: true}, map[uniqueKey]bool{}
+func (x *accountsTx) together(p *pending, leaving map[leave]*pending, holders map[lookupKey]uint64) ([]*pending, error) {
+	set, in, taken := []*pending{p}, map[int]bool{p.at: true}, map[lookupKey]bool{}
 	for i := 0; i < len(set); i++ {
 		for _, k := range set[i].edit.taken {
+			if !x.a.unique(k) {
+				continue
+			}
 			if taken[k] {
 				return nil, nil
 			}
@@ -424,37 +477,54 @@ func (x *dirTx) together(p *pending, leaving map[leave]*pending, holders map[uni
 // leave is a key that an account gives up.
 type leave struct {
 	seq uint64
-	key uniqueKey
+	key lookupKey
 }
 
-// write makes an edit happen.
-func (x *dirTx) write(e *edit) error {
+// put writes an edit.
+func (x *accountsTx) put(e *edit) error {
 	if e.same {
 		return nil
 	}
 	for _, k := range e.leaves {
 		x.lost = true
-		if err := x.unindex(x.d.keys, k.hash(), e.seq); err != nil {
+		if err := x.unindex(x.a.keys, k.hash(), e.seq); err != nil {
 			return err
 		}
 	}
 	if e.gone {
 		x.count--
-		return storageError(x.users.Delete(seqKey(e.seq)))
+		if err := x.moveMember(e.seq, e.was.in, nil); err != nil {
+			return err
+		}
+		if err := x.keepDeleted(e.seq, e.was); err != nil {
+			return err
+		}
+		return storageError(x.rows.Delete(seqKey(e.seq)))
 	}
-	if e.seq == 0 {
-		seq, err := x.users.NextSequence()
+	was := e.was.in
+	switch {
+	case e.back:
+		if err := x.undelete(e.seq); err != nil {
+			return err
+		}
+		x.count++
+		was = nil
+	case e.seq == 0:
+		seq, err := x.rows.NextSequence()
 		if err != nil {
 			return storageError(err)
 		}
-		e.seq, e.now.ID = seq, accountID(seq)
+		e.seq, e.now.ID = seq, x.a.id(seq)
 		x.count++
 	}
 	for _, k := range e.taken {
-		if err := x.index(x.d.keys, k.hash(), e.seq); err != nil {
+		if err := x.index(x.a.keys, k.hash(), e.seq); err != nil {
 			return err
 		}
 	}
+	if err := x.moveMember(e.seq, was, e.now.in); err != nil {
+		return err
+	}
 	x.buf = appendAccount(x.buf[:0], e.now)
-	return put(x.users, seqKey(e.seq), x.arena.keep(x.buf))
+	return put(x.rows, seqKey(e.seq), x.arena.keep(x.buf))
 }

@@ -234,7 +234,7 @@ func BenchmarkFind(b *testing.B) {
 	})
 	b.Run("address", func(b *testing.B) {
 		for b.Loop() {
-			if _, err := d.Find(ctx, fmt.Sprintf("Person.%d@contoso.example", r.IntN(*benchPeople))); err != nil {
+			if _, err := d.Lookup(ctx, fmt.Sprintf("Person.%d@contoso.example", r.IntN(*benchPeople))); err != nil {
 				b.Fatal(err)
 			}
 		}

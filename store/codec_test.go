@@ -79,16 +79,37 @@ var rows = []struct {
 		return o
 	}, func(v any) []byte { return appendOutcome(nil, v.(dirsync.Outcome)) },
 		func(b []byte) (any, error) { return decodeOutcome(decodeOwned(b)) }},
-	{"account", func(r *rapid.T) any {
-		return dirsync.Account{ID: accountID(7), Source: drawID(r), Active: rapid.Bool().Draw(r, "active"), Values: drawValues(r),
-			Created: drawTime(r), Updated: drawTime(r)}
-	}, func(v any) []byte { return appendAccount(nil, v.(dirsync.Account)) },
-		func(b []byte) (any, error) { return decodeAccount(decodeOwned(b), 7) }},
+	{"account", func(r *rapid.T) any { return drawAccount(r) },
+		func(v any) []byte { return appendAccount(nil, v.(account)) },
+		func(b []byte) (any, error) { return decodeAccount(decodeOwned(b)) }},
+	{"deleted account", func(r *rapid.T) any { return deletedAccount{drawTime(r), drawAccount(r)} },
+		func(v any) []byte { return appendDeleted(nil, v.(deletedAccount).when, v.(deletedAccount).account) },
+		func(b []byte) (any, error) {
+			when, r, err := decodeDeleted(decodeOwned(b))
+			return deletedAccount{when, r}, err
+		}},
 	{"counters", func(r *rapid.T) any {
 		u := func() uint64 { return rapid.Uint64().Draw(r, "n") }
 		return counters{u(), u(), u(), u(), u(), u(), u(), u(), u(), u(), optional(r, u)}
 	}, func(v any) []byte { return appendCounters(nil, v.(counters)) },
 		func(b []byte) (any, error) { return decodeCounters(decode(b)) }},
+}
+
+// deletedAccount is what a row of a deleted account holds.
+type deletedAccount struct {
+	when time.Time
+	account
+}
+
+func drawAccount(r *rapid.T) account {
+	out := account{Account: dirsync.Account{Source: drawID(r), Active: rapid.Bool().Draw(r, "active"), Values: drawValues(r),
+		Created: drawTime(r), Updated: drawTime(r)}}
+	last := uint64(0)
+	for range optional(r, func() int { return rapid.IntRange(1, 4).Draw(r, "groups") }) {
+		last += rapid.Uint64Range(1, 1<<50).Draw(r, "group")
+		out.in = append(out.in, last)
+	}
+	return out
 }
 
 func drawDanger(r *rapid.T) dirsync.Danger {
@@ -106,6 +127,12 @@ func common(v any) any {
 		return v
 	case counters:
 		v.kept = 0
+		return v
+	case account:
+		v.in = nil
+		return v
+	case deletedAccount:
+		v.in = nil
 		return v
 	default:
 		return v
@@ -136,7 +163,8 @@ func drawTime(r *rapid.T) time.Time {
 
 func drawID(r *rapid.T) dirsync.ID {
 	return dirsync.ID(rapid.OneOf(rapid.StringMatching(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`),
-		rapid.StringMatching(`[0-9a-fA-F-]{36}`), rapid.String()).Draw(r, "id"))
+		rapid.StringMatching(`[0-9a-fA-F-]{36}`),
+		rapid.StringMatching(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}[/-][0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{11}[0-9a-fA]`), rapid.String()).Draw(r, "id"))
 }
 
 func drawValues(r *rapid.T) (out dirsync.Values) {
@@ -178,7 +206,7 @@ func TestRowsComeBack(t *testing.T) {
 				if err != nil {
 					r.Fatal(err)
 				}
-				opts := cmp.Options{cmpopts.EquateEmpty(), cmp.AllowUnexported(counters{})}
+				opts := cmp.Options{cmpopts.EquateEmpty(), cmp.AllowUnexported(counters{}, account{}, deletedAccount{})}
 				if diff := cmp.Diff(want, got, opts); diff != "" {
 					r.Fatalf("-want +got\n%s", diff)
 				}
@@ -217,7 +245,7 @@ func FuzzRows(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(v, again, cmpopts.EquateEmpty(), cmp.AllowUnexported(counters{})); diff != "" {
+		if diff := cmp.Diff(v, again, cmpopts.EquateEmpty(), cmp.AllowUnexported(counters{}, account{}, deletedAccount{})); diff != "" {
 			t.Fatal(diff)
 		}
 	})

@@ -138,7 +138,7 @@ func TestDirectoryFolds(t *testing.T) {
 		if dirsync.KindOf(err) != dirsync.Conflict {
 			t.Errorf("%s: got %v, want Conflict", same, err)
 		}
-		if a, err := d.Find(ctx, same+"@A.example"); err != nil || a.Source != "1" {
+		if a, err := d.Lookup(ctx, same+"@A.example"); err != nil || a.Source != "1" {
 			t.Errorf("%s: found %v and %v", same, a, err)
 		}
 	}
@@ -190,19 +190,19 @@ func TestDirectoryFinds(t *testing.T) {
 	ctx := context.Background()
 	_, d := directory(t, "a", "b", "c")
 	for key, want := range map[string]string{"u00000002": "b", "C@A.example": "c", "a": "a"} {
-		if got, err := d.Find(ctx, key); err != nil || string(got.Source) != want {
+		if got, err := d.Lookup(ctx, key); err != nil || string(got.Source) != want {
 			t.Errorf("%s: got %v and %v, want %s", key, got, err, want)
 		}
 	}
 	for _, key := range []string{"u00000004", "u2", "u0000000000000000002", "x@a.example", "", "u", "u-1"} {
-		if got, err := d.Find(ctx, key); dirsync.KindOf(err) != dirsync.NotFound {
+		if got, err := d.Lookup(ctx, key); dirsync.KindOf(err) != dirsync.NotFound {
 			t.Errorf("%s: got %v and %v, want NotFound", key, got, err)
 		}
 	}
 	if n, err := d.Count(ctx); err != nil || n != 3 {
 		t.Errorf("got %d and %v, want 3", n, err)
 	}
-	a, err := d.Find(ctx, "a")
+	a, err := d.Lookup(ctx, "a")
 	when := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	if err != nil || !a.Created.Equal(when) || !a.Updated.Equal(when) || len(a.Values) != 5 {
 		t.Errorf("got %v and %v, want all five fields and the clock's time", a, err)
@@ -267,7 +267,7 @@ func TestDirectoryFieldsChange(t *testing.T) {
 	if d, err = s.Directory(badge); err != nil {
 		t.Fatal(err)
 	}
-	a, err = d.Find(ctx, "p3")
+	a, err = d.Lookup(ctx, "p3")
 	if v, _ := a.Values.Get("badge"); v.Text != "2" || err != nil {
 		t.Errorf("got %v and %v, want the badge from before", a, err)
 	}

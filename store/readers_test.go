@@ -81,11 +81,11 @@ func lookAround(ctx context.Context, y *store.Sync, d *store.Directory) error {
 		return err
 	}
 	for n := range 2 {
-		if _, err := d.Find(ctx, fmt.Sprintf("person.%d@contoso.example", n)); err != nil {
+		if _, err := d.Lookup(ctx, fmt.Sprintf("person.%d@contoso.example", n)); err != nil {
 			return fmt.Errorf("the address of %d, which somebody always has: %w", n, err)
 		}
 	}
-	if _, err := d.Find(ctx, string(guid(count-1))); err != nil {
+	if _, err := d.Lookup(ctx, string(guid(count-1))); err != nil {
 		return fmt.Errorf("account %d: %w", count, err)
 	}
 	return nil

@@ -154,18 +154,44 @@ func decodeOutcome(d *decoder) (dirsync.Outcome, error) {
 	return o, d.end()
 }
 
-func appendAccount(b []byte, a dirsync.Account) []byte {
+func appendAccount(b []byte, r account) []byte {
 	b = append(b, rowVersion)
-	b = appendBool(b, a.Active)
-	b = appendID(b, a.Source)
-	b = appendTime(b, a.Created)
-	b = appendTime(b, a.Updated)
-	return appendValues(b, a.Values)
+	b = appendBool(b, r.Active)
+	b = appendID(b, r.Source)
+	b = appendTime(b, r.Created)
+	b = appendTime(b, r.Updated)
+	b = appendValues(b, r.Values)
+	if len(r.in) == 0 {
+		return b
+	}
+	b = appendUint(b, uint64(len(r.in)))
+	last := uint64(0)
+	for _, n := range r.in {
+		b = appendUint(b, n-last)
+		last = n
+	}
+	return b
 }
 
-func decodeAccount(d *decoder, seq uint64) (dirsync.Account, error) {
-	a := dirsync.Account{ID: accountID(seq), Active: d.bool(), Source: d.id(), Created: d.time(), Updated: d.time(), Values: d.values()}
-	return a, d.end()
+// decodeAccount reads an account without its ID, which is in the key.
+func decodeAccount(d *decoder) (account, error) {
+	r := account{Account: dirsync.Account{Active: d.bool(), Source: d.id(), Created: d.time(), Updated: d.time(), Values: d.values()}}
+	if !d.more() {
+		return r, d.end()
+	}
+	last, n := uint64(0), d.count(1)
+	d.bad = d.bad || n == 0
+	r.in = make([]uint64, 0, n)
+	for range n {
+		step := d.uint()
+		if step == 0 || last+step < last {
+			d.bad = true
+			break
+		}
+		last += step
+		r.in = append(r.in, last)
+	}
+	return r, d.end()
 }
 
 // counters are the figures of one sync that are kept up to date with every transaction.

@@ -37,6 +37,10 @@ type Options struct {
 	// KeepRuns is for how many of its latest runs a sync keeps the plan and the outcomes; zero means 200. The runs
 	// themselves are kept for good.
 	KeepRuns int
+	// KeepDeleted is for how long the directory keeps deleted accounts, so that they can be brought back; zero means 90
+	// days. MaxDeleted is how many of them it keeps of users, and how many of groups; zero means 100,000.
+	KeepDeleted time.Duration
+	MaxDeleted  int
 	// LockTimeout is how long to wait for another process to let go of the file; zero means one second.
 	LockTimeout time.Duration
 	// Now is the clock by which the directory dates its accounts; nil means time.Now.
@@ -71,6 +75,12 @@ type Store struct {
 func Open(path string, opts Options) (*Store, error) {
 	if opts.KeepRuns <= 0 {
 		opts.KeepRuns = 200
+	}
+	if opts.KeepDeleted <= 0 {
+		opts.KeepDeleted = 90 * 24 * time.Hour
+	}
+	if opts.MaxDeleted <= 0 {
+		opts.MaxDeleted = 100_000
 	}
 	if opts.LockTimeout <= 0 {
 		opts.LockTimeout = time.Second
@@ -258,7 +268,7 @@ func (s *Store) indexes() []*index {
 		out = append(out, y.ids)
 	}
 	if s.directory != nil {
-		out = append(out, s.directory.keys)
+		out = append(out, s.directory.keys, s.directory.groups.keys)
 	}
 	return out
 }

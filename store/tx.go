@@ -71,13 +71,15 @@ func (s *Store) beginView() (*tx, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &tx{s: s, b: b, tables: make(map[*index]*table, len(s.syncs)+1),
+	t := &tx{s: s, b: b, tables: make(map[*index]*table, len(s.syncs)+2),
 		cursors: map[*bolt.Bucket]*bolt.Cursor{}, indexes: map[*index]*bolt.Cursor{}}
 	for _, y := range s.syncs {
 		t.tables[y.ids] = y.ids.table
 	}
 	if s.directory != nil {
-		t.tables[s.directory.keys] = s.directory.keys.table
+		for _, a := range []*accounts{s.directory.accounts, s.directory.groups.accounts} {
+			t.tables[a.keys] = a.keys.table
+		}
 	}
 	return t, nil
 }

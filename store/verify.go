@@ -39,7 +39,7 @@ func (s *Store) Verify(ctx context.Context) ([]string, error) {
 		s.state.Unlock()
 		if d != nil && t.tables[d.keys] != nil {
 			v.where = "directory"
-			if err := d.in(t, v.directory); err != nil {
+			if err := v.directory(t, d); err != nil {
 				v.found("%v", err)
 			}
 		}
@@ -309,44 +309,4 @@ func (v *verifier) plan(x *syncTx, p *plan, id uint64) error {
 	}
 	_, err = p.progress()
 	return err
-}
-
-func (v *verifier) directory(x *dirTx) error {
-	count := uint64(0)
-	err := v.rows(x.users, "account", func(seq uint64, body []byte) error {
-		count++
-		a, err := decodeAccount(decode(body), seq)
-		if err != nil {
-			return err
-		}
-		if seq > x.users.Sequence() {
-			v.found("account %s has a number that was never given", a.ID)
-		}
-		for _, key := range x.d.keysOf(a) {
-			self := false
-			_, err := x.look(x.d.keys, key.hash(), func(other uint64) (bool, error) {
-				if other == seq {
-					self = true
-					return false, nil
-				}
-				b, ok, err := x.account(other, false)
-				if ok && err == nil && x.d.has(b, key) && other > seq {
-					v.found("accounts %s and %s have the same %s %q", a.ID, b.ID, key.what(), key.text)
-				}
-				return false, err
-			})
-			if err != nil {
-				return err
-			}
-			if !self {
-				v.found("account %s cannot be found by its %s", a.ID, key.what())
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	v.same("the number of accounts", x.count, count)
-	return nil
 }

@@ -43,7 +43,7 @@ func TestVerifyFinds(t *testing.T) {
 		{"an account is missing", func(_, directory *bolt.Bucket) error {
 			b := directory.Bucket([]byte("users"))
 			return b.Delete(last(b))
-		}, "the number of accounts"},
+		}, "the number of users"},
 		{"an address cannot be found", func(_, directory *bolt.Bucket) error {
 			b := directory.Bucket([]byte("index"))
 			return b.Delete(last(b))

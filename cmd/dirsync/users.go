@@ -158,7 +158,7 @@ configuration is wrong.`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.directory(func(d *store.Directory) error {
-				u, err := d.Find(cmd.Context(), args[0])
+				u, err := d.Lookup(cmd.Context(), args[0])
 				if err != nil {
 					return err
 				}
@@ -205,7 +205,7 @@ func (a *app) printUser(ctx context.Context, d *store.Directory, u dirsync.Accou
 // referee says whom a reference means. References are kept as object ids of the source, so they may lead to somebody
 // who comes later, and mean them as soon as they are there.
 func referee(ctx context.Context, d *store.Directory, v dirsync.Value) (string, error) {
-	u, err := d.Find(ctx, v.Text)
+	u, err := d.Lookup(ctx, v.Text)
 	switch {
 	case dirsync.KindOf(err) == dirsync.NotFound:
 		return v.Text + " (not in the directory)", nil

@@ -1,0 +1,515 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	bolt "go.etcd.io/bbolt"
+
+	"dirsync"
+)
+
+// accounts are what the embedded directory keeps of one kind: its users, or its groups. An account has an id, a letter and
+// a number of at least eight digits in the order of arrival, which is never given to anybody else; a source id; a status;
+// values of the schema's fields; and, if it is a user, the groups that they are in.
+//
+// Of each kind there is a bucket with these in it:
+//
+//	the rows          number → account
+//	index             hash of a source id, of a value or of a group, and number → nothing; "indexed" beside it
+//	count             how many there are, and how many deleted ones are kept
+//	unique            a fingerprint of the fields by which accounts can be found
+//	deleted           number → when, and the account as it was
+//	deletedOrder      when and number → nothing
+//	sizes             of groups: number → how many users are in it
+type accounts struct {
+	s      *Store
+	noun   string // "user"
+	letter string // with which ids begin
+	place  string // the bucket, and that of the rows in it
+	rows   string
+	schema []dirsync.Field
+	names  []string // of the schema, sorted
+	// indexed are fields by which accounts can be found although several may have the same value.
+	indexed []string
+	keys    *index
+	moved   atomic.Uint64 // counts the transactions that took a key away from an account
+	// groups are those that a user may be in, and users, of groups, who may be in them.
+	groups, users *accounts
+}
+
+const (
+	bucketUsers        = "users"
+	bucketDeleted      = "deleted"
+	bucketDeletedOrder = "deletedOrder"
+	bucketSizes        = "sizes"
+	keyCount           = "count"
+	keyUnique          = "unique"
+	tagSource          = "\x00source"
+	tagGroup           = "\x00group"
+)
+
+func newAccounts(s *Store, noun, place, rows string, schema []dirsync.Field) *accounts {
+	a := &accounts{s: s, noun: noun, letter: noun[:1], place: place, rows: rows, schema: schema}
+	for _, f := range schema {
+		a.names = append(a.names, f.Name)
+	}
+	slices.Sort(a.names)
+	a.keys = &index{what: "index of the directory's " + noun + "s", rows: rows, table: newTable()}
+	a.keys.parent = func(b *bolt.Tx) *bolt.Bucket { return b.Bucket([]byte(place)) }
+	a.keys.hashes = func(seq uint64, body []byte) ([]uint64, error) {
+		r, err := decodeAccount(decode(body))
+		if err != nil {
+			return nil, rowError(noun, seq, err)
+		}
+		return a.hashesOf(r), nil
+	}
+	return a
+}
+
+// load reads the index, or makes it anew when accounts were found by other fields before.
+func (a *accounts) load() error {
+	found := slices.Clone(a.indexed)
+	for _, f := range a.schema {
+		if f.Unique {
+			found = append(found, f.Name)
+		}
+	}
+	slices.Sort(found)
+	want, have := fingerprint(found), uint64(0)
+	err := a.s.db.View(func(tx *bolt.Tx) error {
+		body, err := get(a.keys.parent(tx), []byte(keyUnique))
+		if err == nil && len(body) == 8 {
+			have = binary.BigEndian.Uint64(body)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if have == want || a.s.opts.ReadOnly {
+		return a.s.reload(a.keys)
+	}
+	if err := a.s.rebuild(a.keys); err != nil {
+		return err
+	}
+	_, err = a.s.change(func(t *tx) error {
+		parent, err := t.top(a.place)
+		if err != nil {
+			return err
+		}
+		return put(parent, []byte(keyUnique), seqKey(want))
+	})
+	return err
+}
+
+// id is the id of the account with a number.
+func (a *accounts) id(seq uint64) string {
+	s := strconv.FormatUint(seq, 10)
+	if n := 8 - len(s); n > 0 {
+		s = "00000000"[:n] + s
+	}
+	return a.letter + s
+}
+
+// seq is the inverse of id; 0 for what is no such id.
+func (a *accounts) seq(id string) uint64 {
+	digits, ok := strings.CutPrefix(id, a.letter)
+	seq, err := strconv.ParseUint(digits, 10, 64)
+	if !ok || err != nil || a.id(seq) != id {
+		return 0
+	}
+	return seq
+}
+
+// account is an account as it is kept: with the values that are not null, of fields past and present.
+type account struct {
+	dirsync.Account
+	// in are the numbers of the groups that a user is in, sorted. Those of groups that are not there any more count for
+	// nothing.
+	in []uint64
+}
+
+// lookupKey is something by which accounts can be found.
+type lookupKey struct {
+	tag  string // the field, or tagSource
+	text string // folded
+}
+
+func (k lookupKey) hash() uint64 { return hashKey(k.tag, k.text) }
+
+// what says which of an account's properties the key is.
+func (k lookupKey) what() string {
+	if k.tag == tagSource {
+		return "source id"
+	}
+	return k.tag
+}
+
+// unique tells whether no two accounts may have the same such key.
+func (a *accounts) unique(k lookupKey) bool { return !slices.Contains(a.indexed, k.tag) }
+
+// finds tells whether accounts can be found by a field.
+func (a *accounts) finds(f dirsync.Field) bool { return f.Unique || slices.Contains(a.indexed, f.Name) }
+
+// keysOf are an account's keys, the source id first.
+func (a *accounts) keysOf(r account) []lookupKey {
+	out := make([]lookupKey, 0, 2)
+	if r.Source != "" {
+		out = append(out, lookupKey{tagSource, string(r.Source)})
+	}
+	for _, f := range a.schema {
+		if !a.finds(f) {
+			continue
+		}
+		if v, _ := r.Values.Get(f.Name); !v.IsNull() {
+			out = append(out, lookupKey{f.Name, dirsync.Fold(v.Text)})
+		}
+	}
+	return out
+}
+
+// hashesOf is all that an account's row is to be found by.
+func (a *accounts) hashesOf(r account) []uint64 {
+	keys := a.keysOf(r)
+	out := make([]uint64, 0, len(keys)+len(r.in))
+	for _, k := range keys {
+		out = append(out, k.hash())
+	}
+	for _, group := range r.in {
+		out = append(out, groupHash(group))
+	}
+	return out
+}
+
+// groupHash is what users in a group are found by.
+func groupHash(group uint64) uint64 { return hashKey(tagGroup, string(seqKey(group))) }
+
+// has tells whether an account has a key.
+func (a *accounts) has(r account, k lookupKey) bool {
+	if k.tag == tagSource {
+		return string(r.Source) == k.text
+	}
+	v, _ := r.Values.Get(k.tag)
+	return !v.IsNull() && dirsync.Fold(v.Text) == k.text
+}
+
+// accountsTx is a transaction that works on accounts of one kind.
+type accountsTx struct {
+	*tx
+	a    *accounts
+	root *bolt.Bucket
+	rows *bolt.Bucket
+	// count is how many there are, kept how many deleted ones are kept; was is both as they are in the file.
+	count, kept uint64
+	was         [2]uint64
+	deletions   int  // in this transaction
+	lost        bool // whether an account lost a key
+	buf         []byte
+	// The rest is for users: the groups, and what is known of them so far.
+	groupsTx *accountsTx
+	known    map[uint64]groupState
+	numbers  map[string]uint64 // of groups, by their source ids
+	// resized is what the users of this transaction add to the sizes of groups, or take away as the two's complement.
+	resized map[uint64]uint64
+}
+
+func (a *accounts) view(ctx context.Context, op string, fn func(*accountsTx) error) error {
+	return a.s.view(ctx, op, func(t *tx) error { return a.in(t, fn) })
+}
+
+func (a *accounts) update(ctx context.Context, op string, fn func(*accountsTx) error) error {
+	lost := false
+	err := a.s.update(ctx, op, func(t *tx) error {
+		return a.in(t, func(x *accountsTx) error {
+			err := fn(x)
+			lost = x.lost
+			return err
+		})
+	})
+	if lost {
+		a.moved.Add(1)
+	}
+	return err
+}
+
+func (a *accounts) in(t *tx, fn func(*accountsTx) error) error {
+	x, err := a.open(t)
+	if err != nil {
+		return err
+	}
+	return fn(x)
+}
+
+func (a *accounts) open(t *tx) (*accountsTx, error) {
+	x := &accountsTx{tx: t, a: a}
+	var err error
+	if x.root, err = t.top(a.place); err != nil {
+		return nil, err
+	}
+	if x.rows, err = t.bucket(x.root, a.rows); err != nil {
+		return nil, err
+	}
+	if x.rows != nil {
+		x.rows.FillPercent = 0.95
+	}
+	body, err := get(x.root, []byte(keyCount))
+	if err != nil {
+		return nil, err
+	}
+	if body != nil {
+		r := decode(body)
+		if x.count = r.uint(); r.more() {
+			x.kept = r.uint()
+		}
+		if err := r.end(); err != nil {
+			return nil, corrupt(fmt.Errorf("count of the directory's %ss: %w", a.noun, err))
+		}
+	}
+	x.was = [2]uint64{x.count, x.kept}
+	t.finish = append(t.finish, x.write)
+	return x, nil
+}
+
+// write writes at the end of a transaction what was only counted until then, and forgets what was deleted long ago.
+func (x *accountsTx) write() error {
+	if err := x.forgetDeleted(); err != nil {
+		return err
+	}
+	if err := x.resize(); err != nil {
+		return err
+	}
+	if x.was == [2]uint64{x.count, x.kept} {
+		return nil
+	}
+	body := appendUint([]byte{rowVersion}, x.count)
+	if x.kept > 0 {
+		body = appendUint(body, x.kept)
+	}
+	return put(x.root, []byte(keyCount), body)
+}
+
+// account reads an account as it is kept.
+func (x *accountsTx) account(seq uint64, owned bool) (r account, ok bool, err error) {
+	body, err := x.row(x.rows, seq)
+	if err != nil || body == nil {
+		return account{}, false, err
+	}
+	d := decode(body)
+	if owned {
+		d = decodeOwned(body)
+	}
+	r, err = decodeAccount(d)
+	r.ID = x.a.id(seq)
+	return r, true, rowError(x.a.noun, seq, err)
+}
+
+// holder finds an account that has a key. skip, when not zero, is an account that does not count.
+func (x *accountsTx) holder(k lookupKey, skip uint64) (uint64, account, error) {
+	var found account
+	seq, err := x.look(x.a.keys, k.hash(), func(seq uint64) (bool, error) {
+		if seq == skip {
+			return false, nil
+		}
+		r, ok, err := x.account(seq, true)
+		if err != nil || !ok {
+			return false, err
+		}
+		found = r
+		return x.a.has(r, k), nil
+	})
+	return seq, found, err
+}
+
+// show makes an account's values speak of every field of the schema, and of no other but a user's groups, if they are in
+// any.
+func (x *accountsTx) show(r account) (dirsync.Account, error) {
+	values := make(dirsync.Values, 0, len(x.a.names)+1)
+	for _, name := range x.a.names {
+		v, _ := r.Values.Get(name)
+		values = append(values, dirsync.FieldValue{Field: name, Value: v})
+	}
+	if len(r.in) > 0 {
+		v, err := x.groupsValue(r.in)
+		if err != nil {
+			return dirsync.Account{}, err
+		}
+		if !v.IsNull() {
+			values = values.Set(dirsync.GroupsField, v)
+		}
+	}
+	r.Values = values
+	return r.Account, nil
+}
+
+// Fields implements dirsync.Target.
+func (a *accounts) Fields(context.Context) ([]dirsync.Field, error) {
+	return slices.Clone(a.schema), nil
+}
+
+// usersPage is how many accounts Users reads in one transaction.
+const usersPage = 1000
+
+// Users implements dirsync.Target: in the order in which accounts were made. It reads them in pages and calls fn between
+// the transactions, so fn may take its time, and may change the directory.
+func (a *accounts) Users(ctx context.Context, fn func(dirsync.Account) error) error {
+	for after := uint64(0); ; {
+		page, err := a.page(ctx, &after, usersPage)
+		if err != nil {
+			return err
+		}
+		for _, r := range page {
+			if err := fn(r); err != nil {
+				return err
+			}
+		}
+		if len(page) < usersPage {
+			return nil
+		}
+	}
+}
+
+// page lists accounts after a number, and moves it on to the last of them.
+func (a *accounts) page(ctx context.Context, after *uint64, limit int) (page []dirsync.Account, err error) {
+	err = a.view(ctx, "list "+a.noun+"s", func(x *accountsTx) error {
+		if x.rows == nil {
+			return nil
+		}
+		cursor := x.rows.Cursor()
+		for k, v := cursor.Seek(seqKey(*after + 1)); len(k) == 8 && len(page) < limit; k, v = cursor.Next() {
+			body, err := open(k, v)
+			if err != nil {
+				return err
+			}
+			*after = binary.BigEndian.Uint64(k)
+			r, err := decodeAccount(decodeOwned(body))
+			if err != nil {
+				return rowError(a.noun, *after, err)
+			}
+			r.ID = a.id(*after)
+			shown, err := x.show(r)
+			if err != nil {
+				return err
+			}
+			page = append(page, shown)
+		}
+		return nil
+	})
+	return page, err
+}
+
+// Count returns the number of accounts, inactive ones included.
+func (a *accounts) Count(ctx context.Context) (n int, err error) {
+	err = a.view(ctx, "count "+a.noun+"s", func(x *accountsTx) error {
+		n = int(x.count)
+		return nil
+	})
+	return n, err
+}
+
+// Lookup returns the account with an id, a unique value such as an e-mail address, or a source id, whichever is tried
+// first in this order. When there is none the error's kind is NotFound.
+func (a *accounts) Lookup(ctx context.Context, key string) (out dirsync.Account, err error) {
+	op := "find " + a.noun + " " + strconv.Quote(key)
+	found := false
+	err = a.steady(func() (bool, error) {
+		err := a.view(ctx, op, func(x *accountsTx) error {
+			r, ok, err := x.findAny(key)
+			if err != nil || !ok {
+				return err
+			}
+			found = true
+			out, err = x.show(r)
+			return err
+		})
+		return found, err
+	})
+	switch {
+	case err != nil:
+		return dirsync.Account{}, err
+	case !found:
+		return dirsync.Account{}, &dirsync.Error{Op: op, Kind: dirsync.NotFound}
+	}
+	return out, nil
+}
+
+// steady looks something up, and again as long as it was not all found and an account lost a key meanwhile: an address
+// may have gone from one account to another just then.
+func (a *accounts) steady(look func() (all bool, err error)) error {
+	for {
+		moved := a.moved.Load()
+		all, err := look()
+		if err != nil || all || moved == a.moved.Load() {
+			return err
+		}
+	}
+}
+
+func (x *accountsTx) findAny(key string) (account, bool, error) {
+	if seq := x.a.seq(key); seq != 0 {
+		if r, ok, err := x.account(seq, true); ok || err != nil {
+			return r, ok, err
+		}
+	}
+	folded := dirsync.Fold(key)
+	for _, f := range x.a.schema {
+		if !f.Unique {
+			continue
+		}
+		if seq, r, err := x.holder(lookupKey{f.Name, folded}, 0); seq != 0 || err != nil {
+			return r, seq != 0, err
+		}
+	}
+	seq, r, err := x.holder(lookupKey{tagSource, key}, 0)
+	return r, seq != 0, err
+}
+
+// foundPerValue is how many accounts Find returns at most for each value; see dirsync.Finder.
+const foundPerValue = 3
+
+// Find implements dirsync.Finder, for the fields whose values are unique, and for the name of a group.
+func (a *accounts) Find(ctx context.Context, field string, values []dirsync.Value) (out [][]dirsync.Account, err error) {
+	op := "find " + a.noun + "s by " + field
+	if !slices.ContainsFunc(a.schema, func(f dirsync.Field) bool { return f.Name == field && a.finds(f) }) {
+		return nil, &dirsync.Error{Op: op, Kind: dirsync.Invalid, Field: field, Err: fmt.Errorf("%ss cannot be found by it", a.noun)}
+	}
+	err = a.steady(func() (all bool, err error) {
+		all, out = true, make([][]dirsync.Account, len(values))
+		err = a.view(ctx, op, func(x *accountsTx) error {
+			for i, v := range values {
+				if v.IsNull() {
+					continue
+				}
+				if out[i], err = x.findAll(lookupKey{field, dirsync.Fold(v.Text)}); err != nil {
+					return err
+				}
+				all = all && len(out[i]) > 0
+			}
+			return nil
+		})
+		return all, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// findAll finds the accounts that have a key, the first few of them in order.
+func (x *accountsTx) findAll(k lookupKey) (out []dirsync.Account, err error) {
+	err = x.each(x.a.keys, k.hash(), 0, func(seq uint64) (bool, error) {
+		r, ok, err := x.account(seq, true)
+		if err != nil || !ok || !x.a.has(r, k) {
+			return true, err
+		}
+		shown, err := x.show(r)
+		out = append(out, shown)
+		return len(out) < foundPerValue, err
+	})
+	return out, err
+}
