@@ -58,25 +58,26 @@ Exit codes: 0 listed; 1 failed; 2 the command line or the configuration is wrong
 }
 
 func (a *app) listGroups(ctx context.Context, groups *store.Groups, limit int) error {
-	t, views, total := NewTable(a.style, "ID", "STATUS", "NAME", "DESCRIPTION", "MAIL", "USERS"), []groupView{}, 0
-	err := groups.Users(ctx, func(g dirsync.Account) error {
-		if total++; limit > 0 && total > limit {
-			return errEnough
-		}
-		v, err := viewGroup(ctx, groups, g)
+	t, views := NewTable(a.style, "ID", "STATUS", "NAME", "DESCRIPTION", "MAIL", "USERS"), []groupView{}
+	more := false
+	for after := ""; !more; {
+		const page = 500
+		batch, err := groups.List(ctx, after, page)
 		if err != nil {
-			return err
+			return fmt.Errorf("list groups: %w", err)
 		}
-		if a.json() {
+		for _, g := range batch {
+			if more = limit > 0 && len(views) == limit; more {
+				break
+			}
+			after = g.ID
+			v := viewGroup(g)
 			views = append(views, v)
-			return nil
+			t.Row(v.ID, v.Status, field(g.Account, engine.GroupName), field(g.Account, engine.GroupDescription), field(g.Account, engine.GroupMail), v.Members)
 		}
-		t.Row(v.ID, v.Status, field(g, engine.GroupName), field(g, engine.GroupDescription), field(g, engine.GroupMail), v.Members)
-		return nil
-	})
-	more := errors.Is(err, errEnough)
-	if err != nil && !more {
-		return fmt.Errorf("list groups: %w", err)
+		if len(batch) < page {
+			break
+		}
 	}
 	if a.json() {
 		return writeJSON(a.stdout, map[string]any{"groups": views})
@@ -154,20 +155,8 @@ func findGroup(ctx context.Context, groups *store.Groups, key string) (dirsync.A
 		Hint: "Give one of the ids: " + strings.Join(ids, ", ")}
 }
 
-func viewGroup(ctx context.Context, groups *store.Groups, g dirsync.Account) (groupView, error) {
-	v := groupView{ID: g.ID, Source: string(g.Source), Status: statusWord(g), Created: g.Created, Updated: g.Updated, Values: g.Values}
-	var err error
-	v.Members, err = memberCount(ctx, groups, g)
-	return v, err
-}
-
-// memberCount counts the users in a group of the directory.
-func memberCount(ctx context.Context, groups *store.Groups, g dirsync.Account) (n int, err error) {
-	err = eachMember(ctx, groups, g.ID, func(dirsync.Account) error {
-		n++
-		return nil
-	})
-	return n, err
+func viewGroup(g store.Group) groupView {
+	return groupView{g.ID, string(g.Source), statusWord(g.Account), g.Created, g.Updated, g.Values, g.Members}
 }
 
 // eachMember calls fn for every user in a group of the directory.
@@ -193,11 +182,11 @@ func eachMember(ctx context.Context, groups *store.Groups, id string, fn func(di
 
 // printGroup shows a group and at most limit of its users; zero is all.
 func (a *app) printGroup(ctx context.Context, d *store.Directory, g dirsync.Account, limit int) error {
-	v, err := viewGroup(ctx, d.Groups(), g)
+	size, err := d.Groups().Size(ctx, g.ID)
 	if err != nil {
 		return err
 	}
-	users := []userView{}
+	v, users := viewGroup(store.Group{Account: g, Members: size}), []userView{}
 	err = eachMember(ctx, d.Groups(), g.ID, func(u dirsync.Account) error {
 		if limit > 0 && len(users) == limit {
 			return errEnough

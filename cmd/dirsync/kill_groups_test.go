@@ -59,7 +59,8 @@ func (w *killWorld) changeGroups(rnd *rand.Rand, n int) {
 		_, present := w.tenant.User(id)
 		switch what := rnd.IntN(300); {
 		case what == 0:
-			w.tenant.UpdateGroup(group, map[string]any{"displayName": fmt.Sprint("Group ", rnd.IntN(100))})
+			// Not the one that is chosen by its name, which is looked for anew when everything has to be read again.
+			w.tenant.UpdateGroup(g.ids[1+rnd.IntN(3)], map[string]any{"displayName": fmt.Sprint("Group ", rnd.IntN(100))})
 		case what == 1:
 			w.tenant.RemoveMembers(g.ids[2], g.ids[3])
 		case what == 2:

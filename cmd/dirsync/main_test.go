@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -18,12 +19,19 @@ const childVariable = "DIRSYNC_TEST_CHILD"
 func TestMain(m *testing.M) {
 	switch os.Getenv(childVariable) {
 	case "dirsync":
-		main()
+		hurried()
 	case "tenant":
 		serveTenant()
 		return
 	}
-	testscript.Main(m, map[string]func(){"dirsync": main})
+	testscript.Main(m, map[string]func(){"dirsync": hurried})
+}
+
+// hurried is dirsync against simulated tenants: these have one replica, so nobody need wait for the others.
+func hurried() {
+	a := newApp(os.Stdout, os.Stderr)
+	a.replicaLag = time.Nanosecond
+	a.main()
 }
 
 // child is a command that runs this dirsync in a process of its own.

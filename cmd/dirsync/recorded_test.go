@@ -28,7 +28,7 @@ func recorded(t *testing.T) string {
 func dirsyncJSON(t *testing.T, into any, args ...string) int {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	code := run(context.Background(), append(args, "-o", "json"), &stdout, &stderr)
+	code := newApp(&stdout, &stderr).run(context.Background(), append(args, "-o", "json"))
 	if err := json.Unmarshal(stdout.Bytes(), into); err != nil {
 		t.Fatalf("dirsync %s: %v\n%s%s", strings.Join(args, " "), err, &stdout, &stderr)
 	}
