@@ -364,6 +364,11 @@ func cloneChange(c dirsync.Change) dirsync.Change {
 }
 
 func cloneRun(r dirsync.Run) dirsync.Run {
-	r.Holds, r.Notes = slices.Clone(r.Holds), slices.Clone(r.Notes)
+	r.Holds, r.Warnings, r.Notes = slices.Clone(r.Holds), slices.Clone(r.Warnings), slices.Clone(r.Notes)
+	if r.Groups != nil {
+		groups := *r.Groups
+		groups.Holds = slices.Clone(groups.Holds)
+		r.Groups = &groups
+	}
 	return r
 }

@@ -218,6 +218,11 @@ func (t *storeTest) doubts() {
 	t.must(err)
 	t.same("marked without updates", n, 3)
 	t.same("owed again", t.person(2).Owed, dirsync.Owed{Mark: 1, Why: dirsync.WhyDoubt, Since: t.now})
+	var asked []dirsync.Change
+	n, err = t.Doubt(t.ctx, run, 100, func(c dirsync.Change) bool { asked = append(asked, c); return true }, t.now)
+	t.must(err)
+	t.same("marked when all are to be left out", n, 0)
+	t.same("what is asked about", asked, []dirsync.Change{changes[3], changes[0], changes[1], changes[5]})
 	n, err = t.Doubt(t.ctx, run, 0, nil, t.now)
 	t.must(err)
 	t.same("marked of none", n, 0)
@@ -240,11 +245,17 @@ func (t *storeTest) runs() {
 	want[2].Counts = dirsync.Counts{Read: 1, Created: 2, Updated: 3, Deactivated: 4, Reactivated: 5, Deleted: 6, Unchanged: 7, Rejected: 8, Held: 9, Failed: 10}
 	want[2].Requests, want[2].Batch, want[2].Error = dirsync.Requests{Source: 1, Target: 2}, 7, "e"
 	want[2].Holds = []dirsync.Hold{{Kind: dirsync.Deletion, Count: 3, Allowed: 2, Reason: "too many"}}
-	want[2].Notes = []string{"note"}
+	want[2].Spent, want[2].Undoes = dirsync.Spent{Deletions: 1, Deactivations: 2, Removals: 3, Blankings: 4}, want[4].ID
+	want[2].Groups = &dirsync.GroupRun{Run: 12, Status: dirsync.Success, Counts: dirsync.Counts{Created: 1}, Holds: []dirsync.Hold{{ID: 3, Kind: dirsync.Removal}}}
+	want[2].Warnings, want[2].Notes = []string{"warning"}, []string{"note"}
 	t.must(t.SaveRun(t.ctx, want[2]))
 	got, err := t.Runs(t.ctx, 0, 10)
 	t.must(err)
 	t.same("runs", got, want)
+	got[2].Groups.Holds[0].Count, got[2].Warnings[0] = 9, "changed"
+	got, err = t.Runs(t.ctx, 0, 10)
+	t.must(err)
+	t.same("runs after the caller changed them", got, want)
 	got, err = t.Runs(t.ctx, 0, 2)
 	t.must(err)
 	t.same("two runs", got, want[:2])
