@@ -53,12 +53,12 @@ func TestGroupsConverge(t *testing.T) {
 			for range r.rand.IntN(6) {
 				r.change()
 			}
-			if r.rand.IntN(8) == 0 {
+			if r.rand.IntN(3) == 0 {
 				r.configure()
 			}
 			r.step(r.rand.IntN(6))
 			r.clock.pass(time.Duration(r.rand.IntN(50)) * time.Minute)
-			if r.rand.IntN(12) == 0 {
+			if r.rand.IntN(8) == 0 {
 				r.clock.pass(8 * 24 * time.Hour)
 			}
 		}

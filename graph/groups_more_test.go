@@ -517,3 +517,47 @@ func TestConsentForGroups(t *testing.T) {
 		}
 	}
 }
+
+// A group that is read from the beginning is marked as such, on every page and in every way in which it can come about.
+func TestFreshGroups(t *testing.T) {
+	w := inProcess(t, granted(graphtest.Faults{LinkPage: 1}))
+	u := w.Add(named("Ada", "Bo")...)
+	g := w.AddGroup(graphtest.Group{"displayName": "A"}, graphtest.Group{"displayName": "B"}, graphtest.Group{"displayName": "C"})
+	w.AddMembers(g[0], u...)
+	w.AddMembers(g[1], u...)
+	s := w.client.Groups(graph.GroupsConfig{Chosen: g[:1], Nested: true})
+	round := func(s *graph.GroupSource, since dirsync.Cursor) (dirsync.Cursor, string) {
+		t.Helper()
+		var said []string
+		err := s.Read(t.Context(), since, func(p dirsync.Page) error {
+			for _, r := range p.Records {
+				said = append(said, fmt.Sprint(r.Attrs.Text("displayName"), " ", len(r.Members), " ", r.Fresh))
+			}
+			since = p.Next
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		slices.Sort(said) // delta queries are read side by side
+		return since, strings.Join(said, ", ")
+	}
+	check := func(what, got, want string) {
+		t.Helper()
+		if got != want {
+			t.Errorf("%s: got %s, want %s", what, got, want)
+		}
+	}
+	next, got := round(s, "")
+	check("first round", got, "A 1 true, A 1 true")
+	w.RemoveMembers(g[0], u[0])
+	w.AddMembers(g[0], g[1])
+	next, got = round(s, next)
+	check("a nested group is found", got, "A 1 false, A 1 false, B 1 true, B 1 true")
+	w.AddMembers(g[1], g[2])
+	w.RemoveMembers(g[1], g[2])
+	next, got = round(w.client.Groups(graph.GroupsConfig{Chosen: []string{g[0], "C"}, Nested: true}), next)
+	check("a group is chosen", got, "B 1 false, C 0 true")
+	_, got = round(s, next)
+	check("nothing", got, "")
+}
