@@ -134,8 +134,10 @@ func TestBudgetsHoldThroughFaults(t *testing.T) {
 		b := &budgeted{world: newWorld(rapid.Uint64Min(1).Draw(t, "unkindness")), m: m, asked: map[dirsync.ID]bool{},
 			limit: plan.Limit{Count: n, Share: plan.Unbounded, Floor: n}}
 		b.limits.Deletes, b.limits.Deactivations = plan.Every(b.limit), plan.Every(b.limit)
-		b.limit.Count, b.limit.Floor = 2*n, 2*n // so many deletions, and so many deactivations
 		action := plan.Action(rapid.IntRange(0, 1).Draw(t, "policy"))
+		if action == plan.Delete {
+			b.limit.Count, b.limit.Floor = 2*n, 2*n // so many deletions, and so many deactivations
+		}
 		b.policy = plan.Policy{WhenDeleted: action, WhenOutOfScope: action, Grace: time.Duration(rapid.SampledFrom([]int{0, 10}).Draw(t, "grace")) * day}
 		everyone := append(ids("safe", 3), ids("risk", 6)...)
 		for i, id := range everyone {

@@ -32,6 +32,15 @@ func (e *Engine) syncGroups(ctx context.Context, r *dirsync.Run, opts Options) e
 	return nil
 }
 
+// OfGroups returns the engine by which this one syncs groups: for their holds, and to take back what was done to them. It
+// is nil where groups are not synced.
+func (e *Engine) OfGroups(ctx context.Context) (*Engine, error) {
+	if e.Groups == nil || e.Groups.Target == nil {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	return e.groupEngine(ctx)
+}
+
 // groupEngine is an engine that has groups for people. It reads nothing: the groups are read together with those who are
 // in them.
 func (e *Engine) groupEngine(ctx context.Context) (*Engine, error) {

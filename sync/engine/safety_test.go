@@ -427,3 +427,29 @@ func TestExplain(t *testing.T) {
 		t.Fatalf("got %+v %v", x, err)
 	}
 }
+
+// What a run has taken away counts although its process died before it could say so.
+func TestLimitsCountWhatACrashLeft(t *testing.T) {
+	w, m := newWorld(0), testMapping(t)
+	w.limits.Deactivations = plan.Every(plan.Limit{Count: 2, Share: plan.Unbounded})
+	staff(w, 20)
+	w.run(t, m)
+	w.src.Remove("safe-00")
+	w.src.Remove("safe-01")
+	settled := false
+	w.store.Fault = func(op string) (error, error) {
+		if settled {
+			return errDead, nil
+		}
+		settled = op == "Settle"
+		return nil, nil
+	}
+	if _, err := w.engine(m).Run(t.Context(), engine.Options{}); !errors.Is(err, errDead) {
+		t.Fatalf("got %v", err)
+	}
+	w.store.Fault = nil
+	w.src.Remove("safe-02")
+	if r := w.run(t, m); r.Counts.Deactivated != 0 || r.Counts.Held != 1 {
+		t.Errorf("two went this week already: %+v %+v", r.Counts, r.Holds)
+	}
+}
