@@ -24,16 +24,22 @@ type Target struct {
 	// Now is the clock; NewTarget sets one that always says 2026-01-01 00:00 UTC.
 	Now func() time.Time
 
+	// Restore makes the target keep every deleted account for good, and bring it back when it is asked to; see
+	// dirsync.Restorer. Set it before the target is used.
+	Restore bool
+
 	mu       sync.Mutex
 	schema   []dirsync.Field
+	deleted  []dirsync.Account
 	accounts []dirsync.Account // in the order in which they were made
 	last     int
 	applied  []dirsync.Change
 }
 
 var (
-	_ dirsync.Target  = (*Target)(nil)
-	_ dirsync.Batcher = (*Target)(nil)
+	_ dirsync.Target   = (*Target)(nil)
+	_ dirsync.Batcher  = (*Target)(nil)
+	_ dirsync.Restorer = (*Target)(nil)
 )
 
 // NewTarget returns a target without accounts. Its fields are first_name, last_name and email, all required, and
@@ -135,6 +141,14 @@ func (t *Target) Users(ctx context.Context, fn func(dirsync.Account) error) erro
 	return after
 }
 
+// Restores implements dirsync.Restorer: for a century if Restore is set.
+func (t *Target) Restores() time.Duration {
+	if !t.Restore {
+		return 0
+	}
+	return 100 * 365 * 24 * time.Hour
+}
+
 // Apply implements dirsync.Target.
 func (t *Target) Apply(ctx context.Context, c dirsync.Change) (dirsync.Account, error) {
 	before, after := t.fault(ctx, "Apply")
@@ -195,12 +209,23 @@ func (t *Target) apply(c dirsync.Change) (dirsync.Account, error) {
 	case at < 0 && c.Kind != dirsync.Create:
 		return dirsync.Account{}, &dirsync.Error{Op: c.Kind.String() + " user", ID: c.Person, Kind: dirsync.NotFound}
 	case c.Kind == dirsync.Delete:
+		if t.Restore {
+			t.deleted = append(t.deleted, t.accounts[at])
+		}
 		t.accounts = slices.Delete(t.accounts, at, at+1)
 		return dirsync.Account{}, nil
 	}
 	next := dirsync.Account{Source: c.Person, Active: true, Values: c.After, Created: t.Now()}
-	if at >= 0 {
-		next = cloneAccount(t.accounts[at])
+	back := -1
+	if at < 0 && c.Account != "" {
+		back = slices.IndexFunc(t.deleted, func(a dirsync.Account) bool { return a.ID == c.Account })
+	}
+	if at >= 0 || back >= 0 {
+		if back >= 0 {
+			next = cloneAccount(t.deleted[back])
+		} else {
+			next = cloneAccount(t.accounts[at])
+		}
 		if c.Kind != dirsync.Deactivate {
 			next.Values = next.Values.With(c.Writes())
 		}
@@ -209,6 +234,10 @@ func (t *Target) apply(c dirsync.Change) (dirsync.Account, error) {
 			if next.Source != "" && next.Source != c.Person {
 				return dirsync.Account{}, &dirsync.Error{Op: "create user", ID: c.Person, Kind: dirsync.Conflict,
 					Other: string(next.Source), Err: fmt.Errorf("account %s is joined to %s", next.ID, next.Source)}
+			}
+			if other := t.find(dirsync.Change{Kind: dirsync.Create, Person: c.Person}); other >= 0 && t.accounts[other].ID != next.ID {
+				return dirsync.Account{}, &dirsync.Error{Op: "create user", ID: c.Person, Kind: dirsync.Conflict,
+					Other: t.accounts[other].ID, Err: fmt.Errorf("%s has the account %s already", c.Person, t.accounts[other].ID)}
 			}
 			next.Source, next.Active = c.Person, true
 		case dirsync.Reactivate:
@@ -228,8 +257,12 @@ func (t *Target) apply(c dirsync.Change) (dirsync.Account, error) {
 		t.accounts[at] = next
 		return next, nil
 	}
-	t.last++
-	next.ID = fmt.Sprintf("u%d", t.last)
+	if back >= 0 {
+		t.deleted = slices.Delete(t.deleted, back, back+1)
+	} else {
+		t.last++
+		next.ID = fmt.Sprintf("u%d", t.last)
+	}
 	t.accounts = append(t.accounts, next)
 	return next, nil
 }

@@ -111,6 +111,59 @@ func (g *Groups) Size(ctx context.Context, id string) (n int, err error) {
 	return n, err
 }
 
+// Join puts users into a group, both given by their ids, in one transaction. Whoever is in it already stays. It is for
+// groups that no source knows: a source says of each user, in the field dirsync.GroupsField, in which of its own they are.
+// A group or a user that is not there is an *dirsync.Error of kind NotFound, and nothing is changed.
+func (g *Groups) Join(ctx context.Context, id string, users ...string) error {
+	return g.enlist(ctx, "put users into group "+id, id, users, func(in []uint64, group uint64) []uint64 {
+		in = append(in, group)
+		slices.Sort(in)
+		return slices.Compact(in)
+	})
+}
+
+// Leave is the opposite of Join. Whoever is not in the group stays out of it.
+func (g *Groups) Leave(ctx context.Context, id string, users ...string) error {
+	return g.enlist(ctx, "take users out of group "+id, id, users, func(in []uint64, group uint64) []uint64 {
+		return slices.DeleteFunc(in, func(n uint64) bool { return n == group })
+	})
+}
+
+func (g *Groups) enlist(ctx context.Context, op, id string, users []string, change func(in []uint64, group uint64) []uint64) error {
+	return g.users.update(ctx, op, func(x *accountsTx) error {
+		groups, err := x.groupsOf()
+		if err != nil {
+			return err
+		}
+		group, err := groups.mustGroup(id)
+		if err != nil {
+			return err
+		}
+		for _, id := range users {
+			seq := x.a.seq(id)
+			r, ok, err := x.account(seq, true)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				return &dirsync.Error{Kind: dirsync.NotFound, Err: fmt.Errorf("there is no user %q", id)}
+			}
+			e := edit{seq: seq, was: r, now: r}
+			if e.now.in, err = x.cleaned(r.in); err != nil {
+				return err
+			}
+			e.now.in = change(slices.Clone(e.now.in), group)
+			if err := x.weigh(&e); err != nil {
+				return err
+			}
+			if err := x.put(&e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // mustGroup finds the group with an id.
 func (x *accountsTx) mustGroup(id string) (uint64, error) {
 	seq := x.a.seq(id)
