@@ -26,6 +26,7 @@ func storeProperty(t *testing.T, open func(t *testing.T) engine.Store) {
 			"new round": p.newRound,
 			"end round": p.endRound,
 			"owe all":   p.oweAll,
+			"owe some":  p.oweSome,
 			"new run":   p.newRun,
 			"save run":  p.saveRun,
 			"decide":    p.decide,
@@ -120,6 +121,18 @@ func (p *pair) endRound(r *rapid.T) {
 func (p *pair) oweAll(r *rapid.T) {
 	p.state.Fingerprint = fmt.Sprint(p.now.Unix())
 	p.both(r, "OweAll", p.model.OweAll(p.ctx, dirsync.WhyConfig, p.state, p.now), p.store.OweAll(p.ctx, dirsync.WhyConfig, p.state, p.now))
+}
+
+func (p *pair) oweSome(r *rapid.T) {
+	var ids []dirsync.ID
+	for range rapid.IntRange(0, 4).Draw(r, "how many") {
+		ids = append(ids, personID(rapid.IntRange(1, 10).Draw(r, "person")))
+	}
+	why := rapid.SampledFrom([]dirsync.Why{dirsync.WhyGroups, dirsync.WhyAsked}).Draw(r, "why")
+	m, errM := p.model.Owe(p.ctx, ids, why, p.now)
+	s, errS := p.store.Owe(p.ctx, ids, why, p.now)
+	p.both(r, "Owe", errM, errS)
+	p.equal(r, "unknown", s, m)
 }
 
 func (p *pair) newRun(r *rapid.T) {

@@ -75,6 +75,37 @@ func (t *storeTest) owesAll() {
 	t.same("nobody is owed", t.owedSeqs(), []dirsync.Seq(nil))
 }
 
+func (t *storeTest) owesSome() {
+	t.merge(record(1), record(2), record(3), tombstone(3, dirsync.GoneSoft), record(4), record(5))
+	run, owed := t.run(), t.owed()
+	due := t.now.Add(24 * time.Hour)
+	t.must(t.Decide(t.ctx, run, []dirsync.Decision{
+		{Seq: 1, Mark: owed[0].Owed.Mark}, {Seq: 3, Mark: owed[2].Owed.Mark}, {Seq: 4, Mark: owed[3].Owed.Mark}, {Seq: 5, Mark: owed[4].Owed.Mark},
+		{Seq: 2, Mark: owed[1].Owed.Mark, Wait: true, Next: dirsync.Owed{Why: dirsync.WhyFailed, Due: due, Attempts: 3, Error: "no"}},
+	}))
+	t0 := t.now
+	t.now = t.now.Add(time.Hour)
+	unknown, err := t.Owe(t.ctx, []dirsync.ID{personID(9), personID(3), personID(2), personID(8), personID(1), personID(1)}, dirsync.WhyGroups, t.now)
+	t.must(err)
+	t.same("unknown", unknown, []dirsync.ID{personID(9), personID(8)})
+	t.same("owed", t.owedSeqs(), []dirsync.Seq{1, 2, 3})
+	t.same("owed anew", t.person(1).Owed, dirsync.Owed{Mark: 1, Why: dirsync.WhyGroups, Since: t.now})
+	t.same("gone and owed", t.person(3).Owed, dirsync.Owed{Mark: 1, Why: dirsync.WhyGroups, Since: t.now})
+	t.same("owed before", t.person(2).Owed, dirsync.Owed{Mark: 1, Why: dirsync.WhyGroups, Since: t0, Attempts: 3, Error: "no"})
+	if t.owed()[1].Owed.Mark == owed[1].Owed.Mark {
+		t.Error("the mark is the same")
+	}
+	t.must(t.OweAll(t.ctx, dirsync.WhyConfig, t.state, t.now))
+	t.now = t.now.Add(time.Hour)
+	_, err = t.Owe(t.ctx, []dirsync.ID{personID(4)}, dirsync.WhyGroups, t.now)
+	t.must(err)
+	t.same("owed together with everybody", t.person(4).Owed, dirsync.Owed{Mark: 1, Why: dirsync.WhyGroups, Since: t.now.Add(-time.Hour)})
+	t.same("totals", t.totals(), dirsync.Totals{People: 4, Gone: 1, Owed: 5, Failing: 1})
+	unknown, err = t.Owe(t.ctx, nil, dirsync.WhyGroups, t.now)
+	t.must(err)
+	t.same("unknown of none", len(unknown), 0)
+}
+
 // settle settles one person who is due.
 func (t *storeTest) settle(run dirsync.RunID, seq dirsync.Seq) {
 	t.Helper()
