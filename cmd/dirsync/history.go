@@ -72,15 +72,24 @@ func (a *app) printHistory(runs []dirsync.Run) error {
 		return nil
 	}
 	now := a.now()
-	t := NewTable(a.style, "RUN", "SYNC", "STARTED", "TOOK", "STATUS", "READ", "CREATED", "UPDATED", "DEACTIVATED", "REACTIVATED", "DELETED", "REJECTED", "HELD", "FAILED")
+	titles := []string{"RUN", "SYNC", "STARTED", "TOOK", "STATUS", "READ", "CREATED", "UPDATED", "DEACTIVATED", "REACTIVATED", "DELETED", "REJECTED", "HELD", "FAILED"}
+	grouped := slices.ContainsFunc(runs, func(r dirsync.Run) bool { return r.Groups != nil })
+	if grouped {
+		titles = append(titles, "GROUPS CHANGED")
+	}
+	t := NewTable(a.style, titles...)
 	for _, r := range runs {
 		took := ""
 		if !r.Ended.IsZero() {
 			took = roughly(r.Ended.Sub(r.Started))
 		}
 		c := r.Counts
-		t.Row(int(r.ID), r.Sync, when(r.Started, now), took, painted{statusColor(r.Status), string(r.Status)},
-			c.Read, c.Created, c.Updated, c.Deactivated, c.Reactivated, c.Deleted, c.Rejected, c.Held, c.Failed)
+		row := []any{int(r.ID), r.Sync, when(r.Started, now), took, painted{statusColor(r.Status), string(r.Status)},
+			c.Read, c.Created, c.Updated, c.Deactivated, c.Reactivated, c.Deleted, c.Rejected, c.Held, c.Failed}
+		if r.Groups != nil {
+			row = append(row, r.Groups.Counts.Changed())
+		}
+		t.Row(row...)
 	}
 	return t.Write(a.stdout)
 }
