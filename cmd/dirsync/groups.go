@@ -82,6 +82,10 @@ func (a *app) listGroups(ctx context.Context, groups *store.Groups, limit int) e
 	if a.json() {
 		return writeJSON(a.stdout, map[string]any{"groups": views})
 	}
+	if len(views) == 0 {
+		a.printf("The directory has no groups. Which ones it gets is said by groups, under from, in the configuration.\n")
+		return nil
+	}
 	if err := t.Write(a.stdout); err != nil {
 		return err
 	}

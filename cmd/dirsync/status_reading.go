@@ -183,7 +183,7 @@ func chosenGroups(ctx context.Context, t *Tenant, from From, s *store.Sync, curs
 
 // chosenTable lists groups that configurations name.
 func (a *app) chosenTable(bySync map[string][]chosenView, names []string) *Table {
-	titles := []string{"SYNC", "CHOSEN", "NAME", "ID", "KIND", "STATE", "USERS", "GROUPS"}
+	titles := []string{"SYNC", "CHOSEN", "NAME", "ID", "KIND", "STATE", "DIRECT USERS", "NESTED GROUPS"}
 	linked := slices.ContainsFunc(names, func(sync string) bool {
 		return slices.ContainsFunc(bySync[sync], func(v chosenView) bool { return v.Account != "" })
 	})
@@ -213,7 +213,11 @@ func (a *app) chosenTable(bySync map[string][]chosenView, names []string) *Table
 
 func (a *app) printReadings(views []statusView) error {
 	now := a.now()
-	t := NewTable(a.style, "SYNC", "READING", "LAST COMPLETE", "FORGOTTEN", "STATE", "GROUPS", "LINKED", "OWED")
+	titles := []string{"SYNC", "READING", "LAST COMPLETE", "FORGOTTEN", "STATE"}
+	if slices.ContainsFunc(views, func(v statusView) bool { return v.Groups != nil }) {
+		titles = append(titles, "GROUPS", "LINKED", "OWED")
+	}
+	t := NewTable(a.style, titles...)
 	chosen, names := map[string][]chosenView{}, []string{}
 	for _, v := range views {
 		for _, r := range v.Readings {

@@ -38,7 +38,6 @@ type groupRunView struct {
 	Deactivated int        `json:"deactivated"`
 	Reactivated int        `json:"reactivated"`
 	Deleted     int        `json:"deleted"`
-	Unchanged   int        `json:"unchanged"`
 	Rejected    int        `json:"rejected"`
 	Held        int        `json:"held"`
 	Failed      int        `json:"failed"`
@@ -87,7 +86,7 @@ func viewGroupRun(r *dirsync.GroupRun) *groupRunView {
 	c := r.Counts
 	return &groupRunView{
 		Status: string(r.Status), Created: c.Created, Updated: c.Updated, Deactivated: c.Deactivated, Reactivated: c.Reactivated,
-		Deleted: c.Deleted, Unchanged: c.Unchanged, Rejected: c.Rejected, Held: c.Held, Failed: c.Failed, Holds: viewHolds(r.Holds),
+		Deleted: c.Deleted, Rejected: c.Rejected, Held: c.Held, Failed: c.Failed, Holds: viewHolds(r.Holds),
 	}
 }
 
@@ -229,6 +228,7 @@ func (a *app) runTable(r dirsync.Run) *Table {
 	row := func(first []any, c dirsync.Counts) []any {
 		return append(first, c.Created, c.Updated, c.Deactivated, c.Reactivated, c.Deleted, c.Unchanged, c.Rejected, c.Held, c.Failed)
 	}
+	const unchanged = 7 // of groups they would include those that are read and not meant for the target
 	if r.Groups == nil {
 		t := NewTable(a.style, append([]string{"  READ"}, titles...)...)
 		t.Row(row([]any{r.Counts.Read}, r.Counts)...)
@@ -236,7 +236,9 @@ func (a *app) runTable(r dirsync.Run) *Table {
 	}
 	t := NewTable(a.style, append([]string{"  OF", "READ"}, titles...)...)
 	t.Row(row([]any{"  users", r.Counts.Read}, r.Counts)...)
-	t.Row(row([]any{"  groups", nil}, r.Groups.Counts)...)
+	groups := row([]any{"  groups", nil}, r.Groups.Counts)
+	groups[unchanged] = nil
+	t.Row(groups...)
 	return t
 }
 
