@@ -125,11 +125,23 @@ type Sync struct {
 	Fields FieldMappings `yaml:"fields"`
 	// WhenDeleted is what happens to the account of somebody who is gone from the source. The default is Deactivate.
 	WhenDeleted WhenDeleted `yaml:"when_deleted"`
+	// WhenOutOfScope is what happens to the account of somebody who left the scope. The default is what WhenDeleted says.
+	WhenOutOfScope WhenOutOfScope `yaml:"when_out_of_scope"`
 	// Grace is how long an account is kept, deactivated, before it is deleted. The default is zero: with WhenDeleted
-	// Delete the account is deleted at once.
+	// or WhenOutOfScope Delete the account is deleted at once.
 	Grace Duration `yaml:"grace"`
-	// Limits say how much of the destructive kinds one run may do unasked.
+	// Limits say how much may be taken away unasked: by one run, in a day, and in a week.
 	Limits Limits `yaml:"limits"`
+	// Protect says whose account is never deactivated or deleted. The default is nobody's.
+	Protect Protect `yaml:"protect"`
+	// Join are the fields by which accounts that are in the target already are found to be somebody's, the surest first.
+	// Each is a unique field, and mapped. The default is the e-mail address; empty: by the object id only.
+	Join []string `yaml:"join"`
+	// Drift says what `dirsync run --full` does about accounts that are not as this sync left them. The default is Repair.
+	Drift Drift `yaml:"drift"`
+	// Retry are the delays after the first, second, … failure of a person's change; the last one repeats. It is never
+	// empty; the default is engine.DefaultRetry.
+	Retry []Duration `yaml:"retry"`
 	// ReadEvery is how old the last complete reading may become before `dirsync read` reads again: between MinReadEvery
 	// and MaxReadEvery, and DefaultReadEvery when the file does not say.
 	ReadEvery Duration `yaml:"read_every"`
@@ -211,26 +223,6 @@ const (
 	DeleteDeleted     WhenDeleted = "delete"
 )
 
-// Limits say how many destructive changes one run may apply without a person's approval.
-type Limits struct {
-	Deletes       Limit `yaml:"deletes"`
-	Deactivations Limit `yaml:"deactivations"`
-	// Groups is for the deletions and for the deactivations of groups, with defaults of its own.
-	Groups Limit `yaml:"groups"`
-}
-
-// Limit bounds one kind of destructive change in one run. A run with more such changes than both Floor and the
-// smaller of Count and Share of the accounts is held back.
-type Limit struct {
-	// Count is the number of changes, 500 by default, or 10 of groups; 0 lets none through unasked.
-	Count int `yaml:"count"`
-	// Share is the part of all accounts, 5% by default.
-	Share Share `yaml:"share"`
-	// Floor is the number of changes that are let through however few accounts there are, 5 by default, or 1 of groups,
-	// and never above Count.
-	Floor int `yaml:"floor"`
-}
-
 // Share is a part of a whole between 0 and 1, written as a percentage: "5%".
 type Share float64
 
@@ -269,16 +261,6 @@ type Position struct{ Line, Column int }
 
 // DefaultStorePath is where the store is kept when the file does not say.
 const DefaultStorePath = "/var/lib/dirsync/dirsync.db"
-
-// The defaults of a Limit.
-const (
-	DefaultLimitCount = 500
-	DefaultLimitShare = Share(0.05)
-	DefaultLimitFloor = 5
-
-	DefaultGroupLimitCount = 10
-	DefaultGroupLimitFloor = 1
-)
 
 // Duration is a length of time, written in days, hours, minutes and seconds: "30d", "1d12h", "90m". A day is 24 hours.
 type Duration time.Duration

@@ -297,14 +297,12 @@ func (d *decoder) checkSync(path string, s *Sync, c *Config) {
 		d.faultAt(at, "this version writes to the embedded directory only; write to: directory")
 	}
 	d.checkMappings(path+".fields", s, c)
-	d.oneOf(path+".when_deleted", string(s.WhenDeleted), string(DeactivateDeleted), string(DeleteDeleted))
-	if d.said(path+".grace") && s.WhenDeleted == DeactivateDeleted && !d.failed(path+".grace") {
-		d.faultAt(path+".grace", "has no effect, because when_deleted: deactivate never deletes anybody; remove it, or write "+
-			"when_deleted: delete")
-	}
-	d.checkLimit(path+".limits.deletes", &s.Limits.Deletes)
-	d.checkLimit(path+".limits.deactivations", &s.Limits.Deactivations)
-	d.checkLimit(path+".limits.groups", &s.Limits.Groups)
+	d.checkLeaving(path, s)
+	d.checkLimits(path+".limits", s)
+	d.checkProtect(path+".protect", &s.Protect)
+	d.checkJoin(path+".join", s, c)
+	d.oneOf(path+".drift", string(s.Drift), string(RepairDrift), string(ReportDrift))
+	d.checkRetry(path+".retry", s.Retry)
 	d.checkGroups(path, s)
 	d.checkReadEvery(path+".read_every", s.ReadEvery)
 }
@@ -386,15 +384,5 @@ func (d *decoder) checkMapping(path string, m FieldMapping) {
 	}
 	if m.WhenNull == "default" && m.Default == nil {
 		d.faultAt(path+".when_null", "is default, but the field has no default; add default: VALUE")
-	}
-}
-
-func (d *decoder) checkLimit(path string, l *Limit) {
-	if !d.said(path + ".floor") {
-		l.Floor = min(l.Floor, l.Count)
-		return
-	}
-	if l.Floor > l.Count && !d.failed(path) {
-		d.faultAt(path+".floor", "is above count, which is %d, so that count would have no effect; lower it", l.Count)
 	}
 }

@@ -72,8 +72,10 @@ func (d *decoder) checkGroups(path string, s *Sync) {
 	case *which == ChosenGroups && !chooses && !d.failed(users) && !d.failed(groups):
 		d.faultAt(groups, "is chosen, but this sync chooses no groups; name some with users: { groups: [Sales] }, or write all or a list here")
 	}
-	if at := path + ".limits.groups"; d.said(at) && s.From.Groups.Which == NoGroups && !d.failed(path+".from") {
-		d.faultAt(at, "has no effect, because this sync writes no groups; remove it, or say with from: { groups: … } which ones")
+	for _, limit := range []string{".limits.groups", ".limits.removals"} {
+		if at := path + limit; d.said(at) && s.From.Groups.Which == NoGroups && !d.failed(path+".from") {
+			d.faultAt(at, "has no effect, because this sync writes no groups; remove it, or say with from: { groups: … } which ones")
+		}
 	}
 }
 

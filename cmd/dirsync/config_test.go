@@ -216,13 +216,18 @@ syncs:
       badge: { value: "" , when_null: keep }
     when_deleted: delete
     grace: 1d12h
-    limits: { deletes: { count: 10, share: 2.5%, floor: 0 }, deactivations: { count: 3 } }
+    limits: { deletes: { count: 10, share: 2.5%, floor: 0 }, deactivations: { count: 3, per_week: { count: 4 } } }
   guests:
     from: { entra: fabrikam, users: { groups: [Sales, 8D2C1F30-5B7A-4E0E-9C57-0A1B2C3D4E5F], nested: false }, groups: [Berlin, sales] }
     to: directory
-    fields: { first_name: *first, last_name: surname, email: mail, joining_date: employeeHireDate }
-    limits: { groups: { count: 2 } }
+    fields: { first_name: *first, last_name: surname, email: mail, joining_date: employeeHireDate, badge: employeeId }
+    limits: { groups: { count: 2 }, removals: { count: 9, per_day: { share: 1%, floor: 2 } } }
     read_every: 2d
+    when_out_of_scope: keep
+    protect: { people: [Ana@Contoso.com, 8D2C1F30-5B7A-4E0E-9C57-0A1B2C3D4E5F], where: 'user.jobTitle == "CEO"' }
+    join: [badge, email]
+    drift: report
+    retry: [5m, 1h]
 `
 
 func TestGoodConfig(t *testing.T) {
@@ -232,7 +237,15 @@ func TestGoodConfig(t *testing.T) {
 	}
 	text := func(s string) *string { return &s }
 	no := false
-	limit := Limit{Count: 500, Share: 0.05, Floor: 5}
+	budget := func(count int, share Share, floor int) Budget {
+		return Budget{Count: count, Share: share, Floor: floor, PerDay: &Limit{count, share, floor}, PerWeek: &Limit{count, share, floor}}
+	}
+	standard := budget(500, 0.05, 5)
+	retry := []Duration{Duration(15 * time.Minute), Duration(time.Hour), Duration(6 * time.Hour), Duration(24 * time.Hour)}
+	leavers := budget(3, 0.05, 3)
+	leavers.PerWeek.Count = 4
+	removals := budget(9, 0.05, 5)
+	removals.PerDay = &Limit{9, 0.01, 2}
 	want := &Config{
 		Path: "/etc/dirsync/config.yaml",
 		Tenants: map[string]*Tenant{
@@ -271,8 +284,9 @@ func TestGoodConfig(t *testing.T) {
 			"staff": {
 				From: From{Entra: "contoso", Users: UserScope{Nested: true}, Groups: GroupSelection{Which: NoGroups}},
 				To:   "directory", WhenDeleted: DeleteDeleted, Grace: Duration(36 * time.Hour), ReadEvery: DefaultReadEvery,
-				Limits: Limits{Deletes: Limit{Count: 10, Share: 0.025, Floor: 0}, Deactivations: Limit{Count: 3, Share: 0.05, Floor: 3},
-					Groups: Limit{Count: 10, Share: 0.05, Floor: 1}},
+				WhenOutOfScope: DeleteOutOfScope, Join: []string{"email"}, Drift: RepairDrift, Retry: retry,
+				Limits: Limits{Deletes: budget(10, 0.025, 0), Deactivations: leavers, Removals: standard, Blankings: standard,
+					Groups: budget(10, 0.05, 1)},
 				Fields: FieldMappings{
 					{Field: "last_name", From: "surname", Pos: Position{40, 7}, FromPos: Position{40, 18}},
 					{Field: "first_name", From: "givenName", Pos: Position{41, 7}, FromPos: Position{41, 19}},
@@ -290,12 +304,17 @@ func TestGoodConfig(t *testing.T) {
 				From: From{Entra: "fabrikam", Users: UserScope{Groups: []string{"Sales", "8d2c1f30-5b7a-4e0e-9c57-0a1b2c3d4e5f"}},
 					Groups: GroupSelection{Which: ListedGroups, Names: []string{"Berlin", "Sales"}}},
 				To: "directory", WhenDeleted: DeactivateDeleted, ReadEvery: Duration(48 * time.Hour),
-				Limits: Limits{Deletes: limit, Deactivations: limit, Groups: Limit{Count: 2, Share: 0.05, Floor: 1}},
+				WhenOutOfScope: KeepOutOfScope, Join: []string{"badge", "email"}, Drift: ReportDrift,
+				Retry: []Duration{Duration(5 * time.Minute), Duration(time.Hour)},
+				Protect: Protect{People: []string{"Ana@Contoso.com", "8d2c1f30-5b7a-4e0e-9c57-0a1b2c3d4e5f"},
+					Where: WhereExpression{Text: `user.jobTitle == "CEO"`, Pos: Position{61, 89}}},
+				Limits: Limits{Deletes: standard, Deactivations: standard, Removals: removals, Blankings: standard, Groups: budget(2, 0.05, 1)},
 				Fields: FieldMappings{
 					{Field: "first_name", From: "givenName", Pos: Position{57, 15}, FromPos: Position{41, 19}},
 					{Field: "last_name", From: "surname", Pos: Position{57, 35}, FromPos: Position{57, 46}},
 					{Field: "email", From: "mail", Pos: Position{57, 55}, FromPos: Position{57, 62}},
 					{Field: "joining_date", From: "employeeHireDate", Pos: Position{57, 68}, FromPos: Position{57, 82}},
+					{Field: "badge", From: "employeeId", Pos: Position{57, 100}, FromPos: Position{57, 107}},
 				},
 			},
 		},

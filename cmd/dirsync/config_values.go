@@ -246,13 +246,6 @@ func defaultConfig() *Config {
 
 func (t *Tenant) setDefaults() { t.Cloud = string(graph.Global) }
 
-func (s *Sync) setDefaults() {
-	limit := Limit{Count: DefaultLimitCount, Share: DefaultLimitShare, Floor: DefaultLimitFloor}
-	groups := Limit{Count: DefaultGroupLimitCount, Share: DefaultLimitShare, Floor: DefaultGroupLimitFloor}
-	s.WhenDeleted, s.Limits = DeactivateDeleted, Limits{Deletes: limit, Deactivations: limit, Groups: groups}
-	s.From.Users.Nested, s.ReadEvery = true, DefaultReadEvery
-}
-
 // defaultLabel makes a label of a field's name: "Joining date" of "joining_date".
 func defaultLabel(name string) string {
 	if name == "" {

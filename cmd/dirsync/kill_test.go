@@ -144,7 +144,12 @@ func unguarded(t *testing.T, config, from string) {
 	}
 	text = bytes.Replace(text, []byte("{ entra: contoso }"), []byte(from), 1)
 	// The floor matters while accounts are in doubt, since these are not among the accounts of which the share is taken.
-	limits := "    limits: { deactivations: { count: 100000, share: 100%, floor: 100000 } }\n"
+	const none = "{ count: 100000, share: 100%, floor: 100000 }"
+	limits := "    limits: { deactivations: " + none + ", blankings: " + none
+	if strings.Contains(from, "groups") {
+		limits += ", removals: " + none + ", groups: " + none
+	}
+	limits += " }\n"
 	if err := os.WriteFile(config, append(text, limits...), 0o600); err != nil {
 		t.Fatal(err)
 	}

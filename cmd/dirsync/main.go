@@ -162,6 +162,7 @@ Try it without a tenant and without a configuration:
 	root.AddCommand(
 		a.demoCommand(), a.connectCommand(), a.checkCommand(), a.fieldsCommand(), a.testCommand(), a.planCommand(), a.runCommand(),
 		a.readCommand(), a.statusCommand(), a.historyCommand(), a.showCommand(), a.usersCommand(), a.groupsCommand(), a.versionCommand(),
+		a.generateCommand(),
 	)
 	for _, c := range root.Commands() {
 		if c.Args == nil {

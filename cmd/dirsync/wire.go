@@ -28,6 +28,8 @@ type wired struct {
 	target  *store.Directory
 	sync    *store.Sync
 	mapping *mapping.Mapping
+	// protection is nil where nobody is protected.
+	protection *protection
 }
 
 // load reads the configuration and the names of the syncs to work on: those given, or all in order of their names.
@@ -92,17 +94,27 @@ func (a *app) join(ctx context.Context, cfg *Config, st *store.Store, name strin
 	if err != nil {
 		return nil, err
 	}
-	state := st.Sync(name)
-	w := &wired{name: name, config: sc, client: client, target: target, sync: state, mapping: m}
+	protect, err := compileProtection(cfg, name, from)
+	if err != nil {
+		return nil, err
+	}
+	state, properties := st.Sync(name), together(m.Properties(), protect.properties())
+	w := &wired{name: name, config: sc, client: client, target: target, sync: state, mapping: m, protection: protect}
 	w.engine = &engine.Engine{
-		Sync: name, Source: client.Users(m.Properties()), Target: target, Store: state, Mapping: m, Blocked: graph.Blocked,
-		Policy: plan.Policy{WhenDeleted: action(sc.WhenDeleted), Grace: time.Duration(sc.Grace)},
-		Limits: limits(sc.Limits),
+		Sync: name, Source: client.Users(properties), Target: target, Store: state, Mapping: m, Blocked: graph.Blocked,
+		Policy: plan.Policy{WhenDeleted: action(string(sc.WhenDeleted)), WhenOutOfScope: action(string(sc.WhenOutOfScope)),
+			Grace: time.Duration(sc.Grace)},
+		Limits:    limits(sc.Limits),
+		Protected: protect.protected(), ProtectedBy: protect.identity(),
+		Join:   sc.Join,
 		Groups: groupsOf(sc.From, client, state, target),
 		Now:    a.now, Log: a.log,
 	}
+	for _, delay := range sc.Retry {
+		w.engine.Retry = append(w.engine.Retry, time.Duration(delay))
+	}
 	if len(sc.From.Users.Groups) > 0 {
-		w.engine.Source = client.MembersOnly(m.Properties())
+		w.engine.Source = client.MembersOnly(properties)
 	}
 	return w, nil
 }
@@ -131,21 +143,25 @@ func groupsOf(from From, client *graph.Client, state *store.Sync, target *store.
 	return g
 }
 
-func action(w WhenDeleted) plan.Action {
-	if w == DeleteDeleted {
+// action is a policy in the words of package plan.
+func action(word string) plan.Action {
+	switch word {
+	case string(DeleteDeleted):
 		return plan.Delete
+	case string(KeepOutOfScope):
+		return plan.Keep
 	}
 	return plan.Deactivate
 }
 
-// limits bounds every run by itself.
+// limits are the limits in the words of package plan.
 func limits(l Limits) plan.Limits {
-	none := plan.Limit{Count: plan.Unbounded, Share: plan.Unbounded}
-	run := func(l Limit) plan.Budget {
-		return plan.Budget{Run: plan.Limit{Count: l.Count, Share: float64(l.Share), Floor: l.Floor}, Day: none, Week: none}
+	limit := func(l Limit) plan.Limit { return plan.Limit{Count: l.Count, Share: float64(l.Share), Floor: l.Floor} }
+	budget := func(b Budget) plan.Budget {
+		return plan.Budget{Run: limit(Limit{b.Count, b.Share, b.Floor}), Day: limit(*b.PerDay), Week: limit(*b.PerWeek)}
 	}
-	return plan.Limits{Deletes: run(l.Deletes), Deactivations: run(l.Deactivations), Groups: run(l.Groups),
-		Removals: plan.Every(none), Blankings: plan.Every(none)}
+	return plan.Limits{Deletes: budget(l.Deletes), Deactivations: budget(l.Deactivations), Removals: budget(l.Removals),
+		Blankings: budget(l.Blankings), Groups: budget(l.Groups)}
 }
 
 // sourceFields lists what a sync's mapping may use. Only a mapping that names directory extensions needs the tenant's
@@ -168,7 +184,7 @@ func (a *app) sourceFields(ctx context.Context, sc *Sync, client *graph.Client) 
 
 // mappingTexts are all texts of a sync's mapping that may name properties.
 func mappingTexts(sc *Sync) []string {
-	texts := []string{sc.Where.Text}
+	texts := []string{sc.Where.Text, sc.Protect.Where.Text}
 	for _, f := range sc.Fields {
 		texts = append(texts, f.From, f.Expr, f.Entra)
 	}
@@ -191,8 +207,11 @@ func checkMappings(cfg *Config, names []string) error {
 			continue
 		}
 		_, err := compile(cfg, name, from, to)
-		if ce, ok := errors.AsType[*ConfigError](err); ok {
-			all.Faults = append(all.Faults, ce.Faults...)
+		_, other := compileProtection(cfg, name, from)
+		for _, err := range []error{err, other} {
+			if ce, ok := errors.AsType[*ConfigError](err); ok {
+				all.Faults = append(all.Faults, ce.Faults...)
+			}
 		}
 	}
 	if len(all.Faults) > 0 {
@@ -210,18 +229,15 @@ func compile(cfg *Config, name string, from, to []dirsync.Field) (*mapping.Mappi
 	}
 	ce := &ConfigError{File: cfg.Path}
 	for _, p := range problems {
-		fault := ConfigFault{Position: Position(p.Pos), Path: "syncs." + name + ".fields", Message: p.Message}
+		path := "syncs." + name + ".fields"
 		switch p.Field {
 		case "":
 		case mapping.WhereField:
-			fault.Path = "syncs." + name + ".where"
+			path = "syncs." + name + ".where"
 		default:
-			fault.Path += "." + p.Field
+			path += "." + p.Field
 		}
-		if p.Hint != "" {
-			fault.Message += "; " + p.Hint
-		}
-		ce.Faults = append(ce.Faults, fault)
+		ce.Faults = append(ce.Faults, configFault(p, path))
 	}
 	return nil, ce
 }
