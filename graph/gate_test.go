@@ -71,6 +71,8 @@ func TestUnits(t *testing.T) {
 	for path, want := range map[string]float64{
 		"/v1.0/users/delta()?$select=id": 1, "/v1.0/users/delta?$deltatoken=x": 1, "/v1.0/users/1?$select=id": 1,
 		"/v1.0/users/1?$select=id&$expand=manager": 2, "/v1.0/users?$top=999": 2, "/v1.0/organization": 2,
+		"/v1.0/groups/delta()?$select=id,members&$filter=x": 1, "/v1.0/groups/1/members?$select=id": 2, "/v1.0/groups/1/members": 3,
+		"/v1.0/directoryObjects/getByIds?$select=id": 2, "/v1.0/directoryObjects/getByIds": 5,
 	} {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://graph.example"+path, nil)
 		if err != nil {
