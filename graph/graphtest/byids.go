@@ -59,3 +59,23 @@ func (q *request) byIDs() answer {
 	}
 	return q.endList(append(b, ']'), &l, false)
 }
+
+// listed finds the objects of a filter that is a list of ids and nothing else, in order of creation. It is false when it
+// is another one. Ids are for ever, so that it holds for the past as well.
+func (d *directory) listed(filter string) ([]uint32, bool) {
+	words, ok := filterWords(filter)
+	if n := len(words); !ok || n < 5 || words[0] != "id" || !strings.EqualFold(words[1], "in") || slices.Index(words, ")") != n-1 {
+		return nil, false
+	}
+	var out []uint32
+	for _, w := range words[3 : len(words)-1] {
+		if w == "," || w[0] != '\'' {
+			continue
+		}
+		if i, ok := d.byID[strings.ToLower(unquote(w))]; ok {
+			out = append(out, i)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out), true
+}

@@ -195,10 +195,16 @@ func (l *listing) seen(d *directory, o *object, want state) ([]byte, bool) {
 // candidates are those among whom everybody from the place of the page on is who can be in the list, in order of
 // creation. It is false when that is everybody, as it is where the list shows the past.
 func (l *listing) candidates(d *directory) ([]uint32, bool) {
-	if int(l.view) < len(d.log) || l.opt.orderby != "" {
+	if l.opt.orderby != "" {
 		return nil, false
 	}
-	users, ok := d.within(l.names)
+	users, ok := d.listed(l.opt.filter)
+	if !ok {
+		if int(l.view) < len(d.log) {
+			return nil, false
+		}
+		users, ok = d.within(l.names)
+	}
 	at, _ := slices.BinarySearch(users, l.c.Pos)
 	return users[at:], ok
 }
