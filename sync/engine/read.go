@@ -298,6 +298,8 @@ func (rd *reading) ask(ctx context.Context, ids []dirsync.ID, state *dirsync.Rea
 		return &dirsync.Error{Op: "look up " + rd.what, Kind: dirsync.Unavailable,
 			Err: fmt.Errorf("%d were asked for and %d answered", len(ids), len(records))}
 	}
+	// In an order that does not depend on which answer came first: whoever is new is numbered by it.
+	slices.SortFunc(records, func(a, b dirsync.Record) int { return cmp.Compare(a.ID, b.ID) })
 	next := *state
 	next.Fresh += len(records)
 	if err := rd.merge(ctx, records, next); err != nil {
