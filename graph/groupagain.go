@@ -9,6 +9,11 @@ func (g *GroupSource) Again(c dirsync.Cursor) dirsync.Cursor {
 	if c == "" || err != nil || len(was.Chosen) == 0 {
 		return ""
 	}
+	for _, p := range was.Chosen {
+		if !isGUID(string(p.ID)) { // what nobody here has written means nothing
+			return ""
+		}
+	}
 	m := groupMark{Tenant: was.Tenant, Select: groupProperties(), All: g.cfg.All, Nested: g.cfg.Nested, Chosen: was.Chosen}
 	if m.All {
 		m.Streams = []stream{{First: true}}

@@ -3,6 +3,7 @@ package graph
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"net/url"
 	"slices"
 	"strings"
@@ -121,6 +122,9 @@ func FuzzGroupCursor(f *testing.F) {
 			if c.Name != "Sales" {
 				t.Errorf("%q was chosen", c.Name)
 			}
+		}
+		if _, err := s.parseCursor(s.Again(dirsync.Cursor(text))); errors.Is(err, dirsync.ErrCursorExpired) {
+			t.Errorf("from the beginning of %q: %v", text, err)
 		}
 		m, err := s.parseCursor(dirsync.Cursor(text))
 		if err != nil || text == "" {

@@ -561,3 +561,42 @@ func TestFreshGroups(t *testing.T) {
 	_, got = round(s, next)
 	check("nothing", got, "")
 }
+
+// Names stay what they were found to be when everything is read again, whatever they would mean today.
+func TestGroupsAgain(t *testing.T) {
+	w := inProcess(t, granted(graphtest.Faults{}))
+	u := w.Add(named("Ada", "Bo")...)
+	g := w.AddGroup(graphtest.Group{"displayName": "Sales"}, graphtest.Group{"displayName": "Support"})
+	w.AddMembers(g[0], u[0])
+	s := w.client.Groups(graph.GroupsConfig{Chosen: []string{"Sales", "Support"}})
+	next := newTeams().read(t, s, "")
+	w.UpdateGroup(g[0], map[string]any{"displayName": "Selling"})
+	w.AddMembers(w.AddGroup(graphtest.Group{"displayName": "Sales"})[0], u[1])
+	w.DeleteGroup(g[1])
+	w.clock.pass(8 * 24 * time.Hour)
+	if _, err := newTeams().try(s, next); !errors.Is(err, dirsync.ErrCursorExpired) {
+		t.Fatalf("got %v, want ErrCursorExpired", err)
+	}
+	got := newTeams()
+	gone := map[dirsync.ID]bool{}
+	var at dirsync.Cursor
+	err := s.Read(t.Context(), s.Again(next), func(p dirsync.Page) error {
+		got.take(p.Records)
+		for _, r := range p.Records {
+			gone[r.ID] = r.Gone != dirsync.Present
+		}
+		at = p.Next
+		return nil
+	})
+	if got, want := got.show(w), "Selling: Ada"; err != nil || got != want || !gone[dirsync.ID(g[1])] {
+		t.Errorf("got %s, gone %v, %v, want %s and a tombstone", got, gone, err, want)
+	}
+	if got, want := fmt.Sprint(s.Chosen(at)), fmt.Sprint(s.Chosen(next)); got != want {
+		t.Errorf("chosen: got %s, want %s", got, want)
+	}
+	for _, c := range []dirsync.Cursor{"", "x", `{"v":1,"k":"groups","c":[{"n":"Sales","i":"x"}]}`} {
+		if got := s.Again(c); got != "" {
+			t.Errorf("%s: got %s, want the zero cursor", c, got)
+		}
+	}
+}
