@@ -66,7 +66,7 @@ func (y *Sync) NewRun(ctx context.Context, r dirsync.Run) (id dirsync.RunID, err
 const pruneStep = 4
 
 // SaveRun implements engine.Journal. When the run has ended, the oldest plans beyond the latest KeepRuns are dropped, a
-// few at a time, except for those about which somebody has yet to decide.
+// few at a time, except for those about which somebody has yet to decide, and so are runs older than KeepSummaries.
 func (y *Sync) SaveRun(ctx context.Context, r dirsync.Run) error {
 	return y.update(ctx, "keep run", func(x *syncTx) error {
 		if err := x.knownRun(r.ID); err != nil {
@@ -75,8 +75,70 @@ func (y *Sync) SaveRun(ctx context.Context, r dirsync.Run) error {
 		if err := x.putRun(r); err != nil || r.Phase != dirsync.PhaseEnded {
 			return err
 		}
-		return x.prunePlans()
+		if err := x.prunePlans(); err != nil {
+			return err
+		}
+		return x.pruneRuns()
 	})
+}
+
+// keptRuns is how many of the latest runs are kept however old they are.
+const keptRuns = 50
+
+// pruneRuns forgets the oldest runs, when they are too old.
+func (x *syncTx) pruneRuns() error {
+	runs, err := x.runs()
+	if err != nil {
+		return err
+	}
+	cursor := runs.Cursor()
+	k, _ := cursor.Last()
+	for n := 1; n < keptRuns && k != nil; n++ {
+		k, _ = cursor.Prev()
+	}
+	if k == nil {
+		return nil
+	}
+	oldest, before := binary.BigEndian.Uint64(k), x.s.opts.Now().Add(-x.s.opts.KeepSummaries)
+	var drop []dirsync.RunID
+	var held map[dirsync.RunID]bool
+	for k, v := cursor.First(); len(k) == 8 && len(drop) < pruneStep; k, v = cursor.Next() {
+		r, err := decodeRun(k, v)
+		if err != nil {
+			return err
+		}
+		if uint64(r.ID) >= oldest || r.Started.IsZero() || r.Started.After(before) {
+			break
+		}
+		if held == nil {
+			if held, err = x.heldRuns(); err != nil {
+				return err
+			}
+		}
+		if !held[r.ID] {
+			drop = append(drop, r.ID)
+		}
+	}
+	for _, run := range drop {
+		if err := x.dropPlan(run); err != nil {
+			return err
+		}
+		if err := storageError(runs.Delete(seqKey(uint64(run)))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func decodeRun(key, row []byte) (r dirsync.Run, err error) {
+	body, err := open(key, row)
+	if err != nil {
+		return r, err
+	}
+	if err := json.Unmarshal(body, &r); err != nil {
+		return r, corrupt(fmt.Errorf("run %x: %w", key, err))
+	}
+	return r, nil
 }
 
 func (x *syncTx) prunePlans() error {
@@ -141,13 +203,9 @@ func (y *Sync) Runs(ctx context.Context, before dirsync.RunID, limit int) (out [
 			}
 		}
 		for ; len(k) == 8 && len(out) < limit; k, v = cursor.Prev() {
-			body, err := open(k, v)
+			r, err := decodeRun(k, v)
 			if err != nil {
 				return err
-			}
-			var r dirsync.Run
-			if err := json.Unmarshal(body, &r); err != nil {
-				return corrupt(fmt.Errorf("run %d: %w", binary.BigEndian.Uint64(k), err))
 			}
 			out = append(out, r)
 		}

@@ -34,9 +34,11 @@ type Options struct {
 	// ReadOnly opens the file for looking only: everything that would write fails. Several processes may look at the
 	// same time, but not while another writes.
 	ReadOnly bool
-	// KeepRuns is for how many of its latest runs a sync keeps the plan and the outcomes; zero means 200. The runs
-	// themselves are kept for good.
+	// KeepRuns is for how many of its latest runs a sync keeps the plan and the outcomes; zero means 200.
 	KeepRuns int
+	// KeepSummaries is for how long a sync keeps its runs at all; zero means 400 days. The latest 50, and those about whose
+	// plan somebody has yet to decide, are kept however old they are.
+	KeepSummaries time.Duration
 	// KeepDeleted is for how long the directory keeps deleted accounts, so that they can be brought back; zero means 90
 	// days. MaxDeleted is how many of them it keeps of users, and how many of groups; zero means 100,000.
 	KeepDeleted time.Duration
@@ -73,6 +75,15 @@ type Store struct {
 // store at all, Invalid when it is no file or was written by a newer version, Permission, NotFound (of a folder, or when
 // ReadOnly) and Storage.
 func Open(path string, opts Options) (*Store, error) {
+	opts = opts.withDefaults()
+	s := &Store{path: path, opts: opts, sizes: defaultSizes(), syncs: map[place]*Sync{}}
+	if err := s.open(); err != nil {
+		return nil, named("open store "+path, err)
+	}
+	return s, nil
+}
+
+func (opts Options) withDefaults() Options {
 	if opts.KeepRuns <= 0 {
 		opts.KeepRuns = 200
 	}
@@ -88,11 +99,10 @@ func Open(path string, opts Options) (*Store, error) {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	s := &Store{path: path, opts: opts, sizes: defaultSizes(), syncs: map[place]*Sync{}}
-	if err := s.open(); err != nil {
-		return nil, named("open store "+path, err)
+	if opts.KeepSummaries <= 0 {
+		opts.KeepSummaries = 400 * 24 * time.Hour
 	}
-	return s, nil
+	return opts
 }
 
 // named makes err an *dirsync.Error whose Op says what was being done.
@@ -130,19 +140,27 @@ func (s *Store) open() error {
 	if s.opts.ReadOnly {
 		flag = os.O_RDONLY
 	}
-	f, err := os.OpenFile(s.path, flag, 0)
-	if err != nil {
-		return fileError(err)
-	}
-	if err := s.openFile(f); err != nil {
+	for {
+		f, err := os.OpenFile(s.path, flag, 0)
+		if err != nil {
+			return fileError(err)
+		}
+		err = s.openFile(f)
+		if err == nil {
+			return nil
+		}
 		if s.db != nil {
 			s.db.Close()
 		}
 		f.Close()
-		return err
+		if !errors.Is(err, errReplaced) {
+			return err
+		}
 	}
-	return nil
 }
+
+// errReplaced says that while we waited for a file another one has taken its name.
+var errReplaced = errors.New("the file was replaced")
 
 // openFile locks the file, checks it, and gives it to bbolt.
 func (s *Store) openFile(f *os.File) error {
@@ -152,6 +170,9 @@ func (s *Store) openFile(f *os.File) error {
 	info, err := f.Stat()
 	if err != nil {
 		return fileError(err)
+	}
+	if there, err := os.Stat(s.path); err != nil || !os.SameFile(info, there) {
+		return errReplaced // by Compact or Restore in another process
 	}
 	if info.Size() == 0 {
 		return corrupt(errors.New("the file is empty"))
