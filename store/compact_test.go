@@ -248,8 +248,8 @@ func TestRestore(t *testing.T) {
 		t.Errorf("got %q and %v, want what was replaced", b, err)
 	}
 	holds(t, fresh, want)
-	if _, err := store.Restore(ctx, from, fresh, true, opts); err == nil {
-		t.Error("what was replaced before was replaced itself")
+	if again, err := store.Restore(ctx, from, fresh, true, opts); err != nil || again != kept+"-2" {
+		t.Errorf("got %q and %v, want another name for what was replaced in the same second", again, err)
 	}
 	holds(t, fresh, want)
 }

@@ -42,6 +42,12 @@ func TestMain(m *testing.M) {
 			w.must(w.step())
 			fmt.Println(w.people, w.accounts, w.holds)
 		}
+	case "groups":
+		w.must(w.open())
+		for {
+			w.must(w.groupStep())
+			fmt.Println(w.people, w.accounts)
+		}
 	case "full":
 		w.fullDisk()
 		fmt.Println("ok")

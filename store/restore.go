@@ -47,9 +47,8 @@ func Restore(ctx context.Context, backup, path string, replace bool, opts Option
 		return "", named(op, err)
 	}
 	if old != nil {
-		kept = path + ".replaced-" + opts.Now().UTC().Format("20060102T150405Z")
 		// A second name first, so that there is a store under its own at every moment.
-		if err := os.Link(path, kept); err != nil {
+		if kept, err = keepBeside(path, opts); err != nil {
 			return "", named(op, fileError(err))
 		}
 		err = os.Rename(temp, path)
@@ -60,6 +59,20 @@ func Restore(ctx context.Context, backup, path string, replace bool, opts Option
 		return "", named(op, fileError(err))
 	}
 	return kept, named(op, fileErrorOrNil(syncFolder(filepath.Dir(path))))
+}
+
+// keepBeside gives a file a second name, which tells when that was, and which nothing has yet.
+func keepBeside(path string, opts Options) (string, error) {
+	name := path + ".replaced-" + opts.Now().UTC().Format("20060102T150405Z")
+	for n := 1; ; n++ {
+		kept := name
+		if n > 1 {
+			kept = fmt.Sprintf("%s-%d", name, n)
+		}
+		if err := os.Link(path, kept); !errors.Is(err, fs.ErrExist) {
+			return kept, err
+		}
+	}
 }
 
 func exists() error {
