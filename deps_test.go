@@ -48,7 +48,8 @@ func importRules() map[string]struct{ code, tests []string } {
 		"notify/notifytest": {code: []string{root, "notify"}},
 		// The command joins everybody.
 		"cmd/dirsync": {
-			code:  []string{root, "graph", "graph/graphtest", "mapping", "store", "sync/engine", "sync/plan"},
+			code: []string{root, "graph", "graph/graphtest", "mapping", "notify", "store", "sync/engine", "sync/plan", "sync/schedule",
+				"web"},
 			tests: []string{"dirsynctest"},
 		},
 	}

@@ -20,6 +20,10 @@ type Config struct {
 	Directory DirectoryConfig `yaml:"directory"`
 	// Syncs are the flows by name. At least one.
 	Syncs map[string]*Sync `yaml:"syncs"`
+	// Notify says who is told what happens. Only the daemon tells anybody.
+	Notify NotifyConfig `yaml:"notify"`
+	// Serve is about the daemon itself.
+	Serve ServeConfig `yaml:"serve"`
 
 	// Path is the file that all this was read from, as it was named by whoever asked.
 	Path string `yaml:"-"`
@@ -145,6 +149,10 @@ type Sync struct {
 	// ReadEvery is how old the last complete reading may become before `dirsync read` reads again: between MinReadEvery
 	// and MaxReadEvery, and DefaultReadEvery when the file does not say.
 	ReadEvery Duration `yaml:"read_every"`
+	// Schedule is when the daemon runs it; the default is DefaultSchedule.
+	Schedule ScheduleConfig `yaml:"schedule"`
+	// Notify are those who are told of this sync, in addition to NotifyConfig.Recipients.
+	Notify Recipients `yaml:"notify"`
 }
 
 // WhereExpression is an expression that is true or false of a person, and where its text begins in the file.

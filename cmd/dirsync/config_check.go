@@ -35,6 +35,8 @@ func (d *decoder) check(c *Config) {
 	if len(c.Syncs) == 0 && !d.failed("syncs") {
 		d.faultAt("syncs", "is missing; describe at least one sync")
 	}
+	d.checkServe(&c.Serve)
+	d.checkNotify(c)
 	readers := map[string]string{}
 	names := slices.Sorted(maps.Keys(c.Syncs))
 	slices.SortStableFunc(names, func(a, b string) int { return d.places[join("syncs", a)].Line - d.places[join("syncs", b)].Line })
@@ -305,6 +307,7 @@ func (d *decoder) checkSync(path string, s *Sync, c *Config) {
 	d.checkRetry(path+".retry", s.Retry)
 	d.checkGroups(path, s)
 	d.checkReadEvery(path+".read_every", s.ReadEvery)
+	d.checkMail(path+".notify", s.Notify, c)
 }
 
 // unknownName reports a name that nothing in the file has.

@@ -293,10 +293,6 @@ func unsupportedKey(path, key string) string {
 		return ""
 	}
 	switch key {
-	case "schedule":
-		return "this version has no scheduler; remove the key and start `dirsync run` from cron or a systemd timer"
-	case "notify":
-		return "this version sends no messages; remove the key and watch the exit code of `dirsync run`"
 	case "scim", "directory":
 		return "this version reads people from Entra only; write from: { entra: NAME }"
 	}

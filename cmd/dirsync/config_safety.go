@@ -115,7 +115,7 @@ func (s *Sync) setDefaults() {
 	for _, d := range engine.DefaultRetry() {
 		s.Retry = append(s.Retry, Duration(d))
 	}
-	s.From.Users.Nested, s.ReadEvery = true, DefaultReadEvery
+	s.From.Users.Nested, s.ReadEvery, s.Schedule = true, DefaultReadEvery, defaultSchedule()
 }
 
 // checkLeaving checks what becomes of the accounts of people who leave.

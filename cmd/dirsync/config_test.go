@@ -247,7 +247,7 @@ func TestGoodConfig(t *testing.T) {
 	removals := budget(9, 0.05, 5)
 	removals.PerDay = &Limit{9, 0.01, 2}
 	want := &Config{
-		Path: "/etc/dirsync/config.yaml",
+		Path: "/etc/dirsync/config.yaml", Notify: defaultNotify(), Serve: defaultServe(),
 		Tenants: map[string]*Tenant{
 			"contoso": {
 				ID: "6f89cf12-978b-4d23-ac18-9ef0c127cf87", ClientID: "00d88624-0b5a-4d4c-9b4f-0f3d2b1c8928",
@@ -284,7 +284,7 @@ func TestGoodConfig(t *testing.T) {
 			"staff": {
 				From: From{Entra: "contoso", Users: UserScope{Nested: true}, Groups: GroupSelection{Which: NoGroups}},
 				To:   "directory", WhenDeleted: DeleteDeleted, Grace: Duration(36 * time.Hour), ReadEvery: DefaultReadEvery,
-				WhenOutOfScope: DeleteOutOfScope, Join: []string{"email"}, Drift: RepairDrift, Retry: retry,
+				WhenOutOfScope: DeleteOutOfScope, Join: []string{"email"}, Drift: RepairDrift, Retry: retry, Schedule: defaultSchedule(),
 				Limits: Limits{Deletes: budget(10, 0.025, 0), Deactivations: leavers, Removals: standard, Blankings: standard,
 					Groups: budget(10, 0.05, 1)},
 				Fields: FieldMappings{
@@ -304,7 +304,7 @@ func TestGoodConfig(t *testing.T) {
 				From: From{Entra: "fabrikam", Users: UserScope{Groups: []string{"Sales", "8d2c1f30-5b7a-4e0e-9c57-0a1b2c3d4e5f"}},
 					Groups: GroupSelection{Which: ListedGroups, Names: []string{"Berlin", "Sales"}}},
 				To: "directory", WhenDeleted: DeactivateDeleted, ReadEvery: Duration(48 * time.Hour),
-				WhenOutOfScope: KeepOutOfScope, Join: []string{"badge", "email"}, Drift: ReportDrift,
+				WhenOutOfScope: KeepOutOfScope, Join: []string{"badge", "email"}, Drift: ReportDrift, Schedule: defaultSchedule(),
 				Retry: []Duration{Duration(5 * time.Minute), Duration(time.Hour)},
 				Protect: Protect{People: []string{"Ana@Contoso.com", "8d2c1f30-5b7a-4e0e-9c57-0a1b2c3d4e5f"},
 					Where: WhereExpression{Text: `user.jobTitle == "CEO"`, Pos: Position{61, 89}}},
@@ -319,9 +319,7 @@ func TestGoodConfig(t *testing.T) {
 			},
 		},
 	}
-	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b Secret) bool {
-		return a.IsSet() == b.IsSet() && (!a.IsSet() || a.describe() == b.describe())
-	})); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.Comparer(sameSecret), cmp.Comparer(sameSchedule)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	wantField := dirsync.Field{Name: "badge", Label: "Badge", Type: dirsync.Text, Unique: true, MaxLength: 8}
@@ -356,6 +354,91 @@ func TestManyFaults(t *testing.T) {
 }
 
 // TestExampleConfig holds the example complete and true: it loads as it is, and every key that exists occurs in it.
+func sameSecret(a, b Secret) bool {
+	return a.IsSet() == b.IsSet() && (!a.IsSet() || a.describe() == b.describe())
+}
+
+func sameSchedule(a, b ScheduleConfig) bool { return a.words() == b.words() }
+
+func (s ScheduleConfig) words() string {
+	return fmt.Sprint(s.Schedule, "|", s.Schedule.Zone(), "|", s.Policy.Missed, "|", s.Policy.Jitter, "|", s.Policy.Blackouts)
+}
+
+// TestServingConfig reads everything that only the daemon looks at.
+func TestServingConfig(t *testing.T) {
+	head, _, _ := strings.Cut(good, "syncs:")
+	got, err := parseConfig("/etc/dirsync/config.yaml", []byte(head+`
+syncs:
+  staff:
+    from: { entra: contoso }
+    to: directory
+    fields: { first_name: givenName, last_name: surname, email: mail, joining_date: employeeHireDate }
+    schedule:
+      at: weekdays at 07:00
+      zone: Europe/Berlin
+      missed: next slot
+      jitter: 10m
+      not_during: ["fri 12:00-14:00", 2026-12-24..2026-12-27 America/New_York]
+    notify: [it@contoso.com, { name: Ann, user: 7c1f }]
+  guests:
+    from: { entra: fabrikam }
+    to: directory
+    fields: { first_name: givenName, last_name: surname, email: mail, joining_date: employeeHireDate }
+    schedule: every 6 hours
+notify:
+  smtp: { host: smtp.contoso.com, port: 2525, tls: implicit, auth: login, username: dirsync, password: file:smtp, from: dirsync@contoso.com, ca: file:ca.pem }
+  recipients: [ { name: Ann, address: ann@contoso.com } ]
+  teams: [ { name: it-channel, url: file:teams } ]
+  chat: [ { name: ops, url: env:SLACK, syncs: [staff] } ]
+  webhooks: [ { name: siem, url: "https://siem.contoso.com/hook", secrets: [file:new, file:/old], private: true } ]
+  repeat: [1d]
+  window: 0s
+serve:
+  listen: "[::]:9469"
+  tls: { certificate: file:tls.pem, key: file:/tls.key }
+  tokens: [ { name: ci, token: file:ci, read_only: true } ]
+  metrics: 127.0.0.1:9470
+  stop_within: 1m
+  log: json
+  overdue: 2d
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"staff":  "weekdays at 07:00|Europe/Berlin|next slot|10m0s|[fri 12:00-14:00 2026-12-24..2026-12-27 America/New_York]",
+		"guests": "every 6 hours|UTC|run now|0s|[]",
+	} {
+		if got := got.Syncs[name].Schedule.words(); got != want {
+			t.Errorf("%s: got %s, want %s", name, got, want)
+		}
+	}
+	file := func(name string) Secret { return newSecret("file", "/etc/dirsync/"+name) }
+	wantNotify := NotifyConfig{
+		SMTP: SMTPConfig{Host: "smtp.contoso.com", Port: 2525, TLS: "implicit", Auth: "login", Username: "dirsync", Password: file("smtp"),
+			From: "dirsync@contoso.com", CA: "/etc/dirsync/ca.pem"},
+		Recipients: Recipients{{Name: "Ann", Address: "ann@contoso.com"}},
+		Teams:      []PlaceConfig{{Name: "it-channel", URL: file("teams")}},
+		Chat:       []PlaceConfig{{Name: "ops", URL: newSecret("env", "SLACK"), Syncs: []string{"staff"}}},
+		Webhooks: []WebhookConfig{{Name: "siem", URL: WebAddress{text: "https://siem.contoso.com/hook"},
+			Secrets: []Secret{file("new"), newSecret("file", "/old")}, Private: true}},
+		Repeat: []Duration{Duration(24 * time.Hour)},
+	}
+	addresses := cmp.Comparer(func(a, b WebAddress) bool { return a.text == b.text && sameSecret(a.secret, b.secret) })
+	if diff := cmp.Diff(wantNotify, got.Notify, cmp.Comparer(sameSecret), addresses); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	wantServe := ServeConfig{Listen: "[::]:9469", TLS: TLSConfig{"/etc/dirsync/tls.pem", "/tls.key"},
+		Tokens: []TokenConfig{{Name: "ci", Token: file("ci"), ReadOnly: true}}, Metrics: "127.0.0.1:9470",
+		StopWithin: Duration(time.Minute), Log: "json", Overdue: Duration(48 * time.Hour)}
+	if diff := cmp.Diff(wantServe, got.Serve, cmp.Comparer(sameSecret)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if got, want := got.Syncs["staff"].Notify, (Recipients{{Address: "it@contoso.com"}, {Name: "Ann", User: "7c1f"}}); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
 func TestExampleConfig(t *testing.T) {
 	c, err := LoadConfig(example)
 	if err != nil {

@@ -227,6 +227,7 @@ func (c *Config) resolvePaths(dir string) {
 		return filepath.Join(dir, p)
 	}
 	c.Store.Path = abs(c.Store.Path)
+	c.resolveServing(abs)
 	for _, t := range c.Tenants {
 		t.CA = FilePath(abs(string(t.CA)))
 		cr := &t.Credential
@@ -241,7 +242,7 @@ func (c *Config) resolvePaths(dir string) {
 
 // defaultConfig is the configuration of an empty file. The defaults of one tenant or sync are set by their setDefaults.
 func defaultConfig() *Config {
-	return &Config{Store: StoreConfig{Path: DefaultStorePath}}
+	return &Config{Store: StoreConfig{Path: DefaultStorePath}, Notify: defaultNotify(), Serve: defaultServe()}
 }
 
 func (t *Tenant) setDefaults() { t.Cloud = string(graph.Global) }
