@@ -43,6 +43,8 @@ func importRules() map[string]struct{ code, tests []string } {
 		"dirsynctest":     {code: []string{root, "sync/engine"}},
 		// The language of SCIM, for the client and the server: it knows nobody either.
 		"scim": {},
+		// The API, its client, and the metrics: it asks a Daemon, which the command is.
+		"web": {code: []string{root}},
 		// Telling people.
 		"notify":            {code: []string{root}, tests: []string{"notify/notifytest"}},
 		"notify/notifytest": {code: []string{root, "notify"}},
@@ -50,7 +52,7 @@ func importRules() map[string]struct{ code, tests []string } {
 		"cmd/dirsync": {
 			code: []string{root, "graph", "graph/graphtest", "mapping", "notify", "store", "sync/engine", "sync/plan", "sync/schedule",
 				"web"},
-			tests: []string{"dirsynctest"},
+			tests: []string{"dirsynctest", "notify/notifytest"},
 		},
 	}
 }
@@ -70,6 +72,7 @@ func onlyIn() []libraryRule {
 		{"github.com/microsoft/kiota", slow, []string{"graph"}, true},
 		{"github.com/Azure/", "signing in is the business of graph", []string{"graph"}, true},
 		{"github.com/AzureAD/", "signing in is the business of graph", []string{"graph"}, true},
+		{"github.com/prometheus/", "what is measured has one place, and callers use the methods of web.Metrics", []string{"web"}, true},
 		{"go.etcd.io/bbolt", "how things are stored is the business of store", []string{"store"}, true},
 		{"github.com/expr-lang/", "expressions are the business of mapping", []string{"mapping"}, false},
 		{"github.com/nyaruka/phonenumbers", "values are the business of mapping", []string{"mapping"}, false},

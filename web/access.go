@@ -1,0 +1,172 @@
+package web
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"dirsync"
+)
+
+// Token is somebody who may use the API over TCP. The token itself is known to nobody but its holder.
+type Token struct {
+	// Name says who it is, in the log and as the author of decisions.
+	Name string
+	// SHA256 is the hash of the token's bytes.
+	SHA256 [sha256.Size]byte
+	// ReadOnly tokens may look and not change.
+	ReadOnly bool
+}
+
+// ParseToken reads a token's hash as it stands in a configuration: SHA-256 in hexadecimal, with or without "sha256:" before.
+// The error never repeats what was given, because it might be the token itself.
+func ParseToken(name, hash string) (Token, error) {
+	t := Token{Name: name}
+	b, err := hex.DecodeString(strings.TrimPrefix(strings.TrimSpace(hash), "sha256:"))
+	if err != nil || len(b) != sha256.Size {
+		return Token{}, &dirsync.Error{Op: "read the token " + name, Kind: dirsync.Invalid, Err: fmt.Errorf("its hash is not 64 hexadecimal digits"),
+			Hint: "Give the SHA-256 of the token and not the token itself: printf %s \"$TOKEN\" | sha256sum"}
+	}
+	t.SHA256 = [sha256.Size]byte(b)
+	if t.SHA256 == sha256.Sum256(nil) {
+		return Token{}, &dirsync.Error{Op: "read the token " + name, Kind: dirsync.Invalid, Err: fmt.Errorf("its hash is that of an empty token"),
+			Hint: "The variable with the token was not set when it was hashed."}
+	}
+	return t, nil
+}
+
+// caller finds whose token a request carries. All tokens are compared, each in constant time, and what is compared are
+// hashes: how long it takes says nothing about any of them.
+func caller(tokens []Token, header []string) (Token, bool) {
+	if len(header) != 1 {
+		return Token{}, false
+	}
+	scheme, secret, _ := strings.Cut(header[0], " ")
+	if !strings.EqualFold(scheme, "Bearer") || secret == "" {
+		return Token{}, false
+	}
+	sum := sha256.Sum256([]byte(secret))
+	found := -1
+	for i, t := range tokens {
+		found = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(sum[:], t.SHA256[:]), i, found)
+	}
+	if found < 0 {
+		return Token{}, false
+	}
+	return tokens[found], true
+}
+
+// Failures are forgiven one by one: an address may fail maxFailures times at once, and then once every forgiveEvery.
+const (
+	maxFailures  = 10
+	forgiveEvery = 6 * time.Second
+	// maxAddresses bounds what is remembered.
+	maxAddresses = 4096
+)
+
+// failures remembers who has sent wrong tokens.
+type failures struct {
+	mu sync.Mutex
+	// until is, for each address, when all its failures are forgiven.
+	until map[netip.Prefix]time.Time
+}
+
+// network is what one attacker has: an IPv4 address, or a /64 of IPv6. What is no address counts as one.
+func network(remote string) netip.Prefix {
+	ap, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	addr := ap.Addr().Unmap().WithZone("")
+	bits := 32
+	if addr.Is6() {
+		bits = 64
+	}
+	p, err := addr.Prefix(bits)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return p
+}
+
+// wait says how long an address is refused; zero means that it is not.
+func (f *failures) wait(remote string, now time.Time) time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return max(0, f.until[network(remote)].Sub(now)-(maxFailures-1)*forgiveEvery)
+}
+
+// add counts a failure.
+func (f *failures) add(remote string, now time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.until == nil {
+		f.until = map[netip.Prefix]time.Time{}
+	}
+	key := network(remote)
+	if _, known := f.until[key]; !known && len(f.until) >= maxAddresses {
+		f.forget(now)
+	}
+	from := f.until[key]
+	if from.Before(now) {
+		from = now
+	}
+	f.until[key] = from.Add(forgiveEvery)
+}
+
+// forget makes room: all who are forgiven, and otherwise whoever is forgiven first.
+func (f *failures) forget(now time.Time) {
+	var first netip.Prefix
+	var at time.Time
+	for key, until := range f.until {
+		if !until.After(now) {
+			delete(f.until, key)
+		} else if at.IsZero() || until.Before(at) {
+			first, at = key, until
+		}
+	}
+	if len(f.until) >= maxAddresses {
+		delete(f.until, first)
+	}
+}
+
+// sameOrigin refuses what a browser sends on behalf of another site. Browsers say so in Origin or Sec-Fetch-Site, and let
+// no script change that; programs send neither.
+func sameOrigin(r *http.Request) error {
+	wrong := &refusal{code: codeCrossOrigin, detail: "a browser asks on behalf of another site", hint: "Only pages of the daemon itself may use the API."}
+	if site := r.Header.Values("Sec-Fetch-Site"); len(site) > 1 || len(site) == 1 && site[0] != "same-origin" && site[0] != "none" {
+		return wrong
+	}
+	for _, origin := range r.Header.Values("Origin") {
+		u, err := url.Parse(origin)
+		if err != nil || u.Host == "" || !strings.EqualFold(u.Host, r.Host) {
+			return wrong
+		}
+	}
+	return nil
+}
+
+// ownName refuses names that the daemon does not go by. Addresses are fine: nobody can make an address mean something else.
+func ownName(host string, own []string) error {
+	name := host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		name = h
+	}
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	if _, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil || name == "localhost" {
+		return nil
+	}
+	if slices.ContainsFunc(own, func(o string) bool { return strings.EqualFold(o, name) }) {
+		return nil
+	}
+	return &refusal{code: codeWrongHost, detail: "the daemon does not go by the name in the header Host", hint: "Add the name to those of the API in the configuration, or use the address."}
+}
