@@ -93,8 +93,10 @@ func (v *verifier) sync(x *syncTx) error {
 	}
 	v.same("the number of the differing", x.count.differs, count.differs)
 	v.same("the number of those who stay as they are", x.count.kept, count.kept)
-	if err := v.noted(x); err != nil {
-		return err
+	for _, check := range []func(*syncTx) error{v.noted, v.strangers, v.written, v.memberships} {
+		if err := check(x); err != nil {
+			return err
+		}
 	}
 	var state dirsync.ReadState
 	if err := x.getJSON(keyState, &state); err != nil {
