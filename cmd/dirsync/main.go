@@ -164,6 +164,7 @@ Try it without a tenant and without a configuration:
 		a.readCommand(), a.statusCommand(), a.historyCommand(), a.showCommand(), a.usersCommand(), a.groupsCommand(), a.versionCommand(),
 		a.generateCommand(),
 	)
+	root.AddCommand(a.safetyCommands()...)
 	for _, c := range root.Commands() {
 		if c.Args == nil {
 			c.Args = cobra.NoArgs

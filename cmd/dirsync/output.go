@@ -187,3 +187,82 @@ func writeJSONLine(w io.Writer, v any) error {
 	}
 	return nil
 }
+
+// jsonList writes one JSON object whose last field is a list that need not fit into memory.
+type jsonList struct {
+	w      io.Writer
+	fields int
+	items  int
+	err    error
+}
+
+func newJSONList(w io.Writer) *jsonList {
+	l := &jsonList{w: w}
+	l.write("{")
+	return l
+}
+
+func (l *jsonList) write(text string) {
+	if l.err == nil {
+		_, l.err = io.WriteString(l.w, text)
+	}
+}
+
+func (l *jsonList) key(name string) {
+	if l.fields > 0 {
+		l.write(",")
+	}
+	l.fields++
+	l.write("\n  \"" + name + "\": ")
+}
+
+// field writes a field before the list.
+func (l *jsonList) field(name string, v any) {
+	text, err := indented(v, "  ")
+	if l.err == nil {
+		l.err = err
+	}
+	l.key(name)
+	l.write(text)
+}
+
+// list begins the list.
+func (l *jsonList) list(name string) {
+	l.key(name)
+	l.write("[")
+}
+
+// item writes one element of the list.
+func (l *jsonList) item(v any) error {
+	text, err := indented(v, "    ")
+	if err != nil {
+		return err
+	}
+	if l.items > 0 {
+		l.write(",")
+	}
+	l.items++
+	l.write("\n    " + text)
+	return l.err
+}
+
+// close ends the list; end ends the list and the object.
+func (l *jsonList) close() {
+	if l.items > 0 {
+		l.write("\n  ")
+	}
+	l.write("]")
+}
+
+func (l *jsonList) end() error {
+	l.close()
+	return l.finish()
+}
+
+func (l *jsonList) finish() error {
+	l.write("\n}\n")
+	if l.err != nil {
+		return fmt.Errorf("write JSON: %w", l.err)
+	}
+	return nil
+}

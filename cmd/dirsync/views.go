@@ -65,6 +65,8 @@ type requestView struct {
 }
 
 type holdView struct {
+	// Hold is the name by which it is decided; a plan has none yet.
+	Hold    string `json:"hold,omitempty"`
 	Kind    string `json:"kind"`
 	Count   int    `json:"count"`
 	Allowed int    `json:"allowed"`
@@ -102,7 +104,11 @@ func viewFigures(r dirsync.Run) figures {
 func viewHolds(holds []dirsync.Hold) []holdView {
 	var out []holdView
 	for _, h := range holds {
-		out = append(out, holdView{h.Kind.String(), h.Count, h.Allowed, h.Reason})
+		v := holdView{Kind: h.Kind.String(), Count: h.Count, Allowed: h.Allowed, Reason: h.Reason}
+		if h.ID != 0 {
+			v.Hold = h.Name()
+		}
+		out = append(out, v)
 	}
 	return out
 }
@@ -212,11 +218,11 @@ func (a *app) printRun(r dirsync.Run) error {
 		a.printf("  note: %s\n", clean(n))
 	}
 	for _, h := range r.Holds {
-		a.printf("  held: %s. Nobody of these was touched; they stay owed.\n", clean(h.Reason))
+		a.printf("  held: %s. Nothing of that was taken away; dirsync holds %s shows from whom.\n", clean(h.Reason), h.Name())
 	}
 	if r.Groups != nil {
 		for _, h := range r.Groups.Holds {
-			a.printf("  held: of the groups, %s. None of these was touched; they stay owed.\n", clean(h.Reason))
+			a.printf("  held: of the groups, %s. None of these was touched; dirsync holds %s shows which.\n", clean(h.Reason), h.Name())
 		}
 	}
 	return nil
