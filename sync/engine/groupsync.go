@@ -50,7 +50,7 @@ func (e *Engine) groupEngine(ctx context.Context) (*Engine, error) {
 	}
 	return &Engine{
 		Sync: e.Sync, Source: e.Groups.Source, Target: e.Groups.Target, Store: e.Groups.Store,
-		Policy: e.Policy, Limits: plan.Limits{Deletes: e.Limits.Groups, Deactivations: e.Limits.Groups},
+		Policy: e.Policy, Limits: plan.Limits{Deletes: e.Limits.Groups, Deactivations: e.Limits.Groups, Blankings: e.Limits.Blankings},
 		Retry: e.Retry, Batch: e.Batch, Now: e.Now, Log: e.Log,
 		group: e.syncedGroups(chosen), groupsFingerprint: e.scopeFingerprint(),
 	}, nil

@@ -38,8 +38,14 @@ func holds(t *tally, spent plan.Spent, totals dirsync.Totals, limits plan.Limits
 		case i >= 0:
 			found[i].Count += n
 		default:
-			found = append(found, dirsync.Hold{Kind: d, Count: n,
-				Reason: fmt.Sprintf("of what was held before, %d waits for somebody's decision", n)})
+			// Whatever else is of the kind waits with it, however little that is.
+			more := t.takes.Of(d)
+			h := dirsync.Hold{Kind: d, Count: n + more, Allowed: limits.Of(d).Run.Allowed(totals.Active + totals.Inactive)}
+			h.Reason = fmt.Sprintf("nobody has decided yet about what was held before (%d)", n)
+			if more > 0 {
+				h.Reason += fmt.Sprintf(", and what is new of the kind waits with it (%d)", more)
+			}
+			found = append(found, h)
 		}
 	}
 	return found
