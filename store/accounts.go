@@ -224,18 +224,16 @@ func (a *accounts) view(ctx context.Context, op string, fn func(*accountsTx) err
 }
 
 func (a *accounts) update(ctx context.Context, op string, fn func(*accountsTx) error) error {
-	lost := false
-	err := a.s.update(ctx, op, func(t *tx) error {
+	return a.s.update(ctx, op, func(t *tx) error {
 		return a.in(t, func(x *accountsTx) error {
 			err := fn(x)
-			lost = x.lost
+			if x.lost {
+				// Before the key goes: who then misses it, in a transaction that began earlier, looks again.
+				t.committed = append(t.committed, func() { a.moved.Add(1) })
+			}
 			return err
 		})
 	})
-	if lost {
-		a.moved.Add(1)
-	}
-	return err
 }
 
 func (a *accounts) in(t *tx, fn func(*accountsTx) error) error {

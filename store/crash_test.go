@@ -48,6 +48,12 @@ func TestMain(m *testing.M) {
 			w.must(w.groupStep())
 			fmt.Println(w.people, w.accounts)
 		}
+	case "tell":
+		w.must(w.open())
+		w.tell()
+	case "tell fully":
+		w.must(w.open())
+		w.tellFully()
 	case "full":
 		w.fullDisk()
 		fmt.Println("ok")

@@ -29,7 +29,8 @@ type index struct {
 	rows   string
 	hashes func(seq uint64, body []byte) ([]uint64, error)
 
-	// The rest changes only while Store.write and Store.state are held, and is read under either.
+	// The rest changes only while Store.write and Store.state are held, and is read under either; what is in the table has a
+	// lock of its own, and is added to under Store.write alone.
 	table *table
 	mark  uint64 // all rows up to this one are in the file
 	last  uint64 // the newest row that the table knows
@@ -208,12 +209,11 @@ type changes struct {
 	last    uint64
 }
 
-// merge takes over the changes of a transaction that was committed.
+// merge takes over the rest of the changes of a transaction that was committed; what it added is in the table already.
 func (ix *index) merge(c *changes) {
 	for e := range c.removed {
 		ix.table.remove(e)
 	}
-	ix.table.addAll(c.added)
 	ix.last = max(ix.last, c.last)
 }
 

@@ -1,5 +1,6 @@
 // Package store keeps everything that must survive a restart in one file: for every sync its people, debts, plans, runs
-// and the place where reading stopped (engine.Store), and the embedded directory (dirsync.Target).
+// and the place where reading stopped (engine.Store), the embedded directory (dirsync.Target), what people are to be told
+// (Notifications), and small values by name (Store.Note).
 //
 // The file is a bbolt database. Rows lie in the order in which people arrived, because a copy-on-write tree pays for
 // every page that is touched: sequential keys share pages, random ones do not. The indexes, whose keys are random by
@@ -189,13 +190,15 @@ func (s *Store) openFile(f *os.File) error {
 			ReadOnly:       s.opts.ReadOnly,
 			NoFreelistSync: true,
 			FreelistType:   bolt.FreelistMapType,
-			NoStatistics:   true,
 			OpenFile:       func(string, int, os.FileMode) (*os.File, error) { return f, nil },
 		})
 		s.db = db
 		return err
 	})
 	if err != nil {
+		return fileError(err)
+	}
+	if err := guard(s.countFree); err != nil {
 		return fileError(err)
 	}
 	return guard(s.load)

@@ -24,7 +24,9 @@ type tx struct {
 	indexes map[*index]*bolt.Cursor
 	// finish is what a writer has to write at its end.
 	finish []func() error
-	arena  arena
+	// committed is called when a writer's rows are in the file, and before anything is taken out of the indexes' tables.
+	committed []func()
+	arena     arena
 }
 
 // guard runs fn and turns what bbolt does with a damaged page, a panic or a fault in mapped memory, into an error of
@@ -145,13 +147,18 @@ func (s *Store) change(fn func(*tx) error) (map[*index]*changes, error) {
 	return nil, err
 }
 
-// commit ends a transaction and brings the indexes in memory up to date with it, in one step for every reader.
+// commit ends a transaction and brings the indexes in memory up to date with it. No reader waits for the disk meanwhile:
+// what the transaction adds to an index is there before its rows are, for an entry too many does no harm, and what it takes
+// away is there until everybody who begins sees the new rows.
 func (s *Store) commit(t *tx) error {
-	s.state.Lock()
-	defer s.state.Unlock()
+	for ix, c := range t.changes {
+		ix.table.addAll(c.added)
+	}
 	if err := t.b.Commit(); err != nil {
 		// The transaction may be in the file or not. The rows will tell.
 		err = fileError(err)
+		s.state.Lock()
+		defer s.state.Unlock()
 		for ix := range t.changes {
 			if again := s.replay(ix); again != nil {
 				s.broken = again
@@ -159,6 +166,11 @@ func (s *Store) commit(t *tx) error {
 		}
 		return err
 	}
+	for _, fn := range t.committed {
+		fn()
+	}
+	s.state.Lock()
+	defer s.state.Unlock()
 	for ix, c := range t.changes {
 		ix.merge(c)
 	}

@@ -43,6 +43,9 @@ func (s *Store) Verify(ctx context.Context) ([]string, error) {
 				v.found("%v", err)
 			}
 		}
+		if err := v.small(t); err != nil {
+			v.found("%v", err)
+		}
 		return ctx.Err()
 	})
 	return v.findings, err

@@ -1,0 +1,107 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"dirsync"
+	"dirsync/store"
+)
+
+// status is everything that is read to show how a sync is doing.
+func status(ctx context.Context, s *store.Store) error {
+	y := s.Sync("staff")
+	if _, err := y.Totals(ctx); err != nil {
+		return err
+	}
+	if _, err := y.ReadState(ctx); err != nil {
+		return err
+	}
+	if _, err := y.Runs(ctx, 0, 10); err != nil {
+		return err
+	}
+	if _, err := y.Holds(ctx, 0, 100); err != nil {
+		return err
+	}
+	_, err := s.Stats(ctx)
+	return err
+}
+
+// TestReadersDoNotWait looks at a store in the middle of a transaction that writes, and after it has reached the file and
+// before the writer is done. Whoever had to wait for the writer would wait forever.
+func TestReadersDoNotWait(t *testing.T) {
+	s := open(t, store.Options{})
+	ctx, y := t.Context(), s.Sync("staff")
+	_, err := y.Merge(ctx, []dirsync.Record{benchRecord(0)}, dirsync.ReadState{Round: 1}, time.Unix(1, 0))
+	check(t, err)
+	var seen []string
+	check(t, y.AddMeanwhile(ctx, benchRecord(1), func(committed bool) {
+		check(t, status(ctx, s))
+		totals, err := y.Totals(ctx)
+		check(t, err)
+		_, err = y.Person(ctx, guid(1))
+		seen = append(seen, fmt.Sprint(committed, totals.People, dirsync.KindOf(err)))
+	}))
+	want := []string{fmt.Sprint(false, 1, dirsync.NotFound), fmt.Sprint(true, 2, dirsync.KindOf(nil))}
+	if !slices.Equal(seen, want) {
+		t.Errorf("got %q, want %q", seen, want)
+	}
+	sound(t, s)
+}
+
+// BenchmarkStatusDuringMerge reads the status all the time while a first run of many people is under way, and says how
+// long that took: p50, p99 and so on. What is not the store's doing, but that of a machine with much to do, shows in the
+// same figures of a store to which nobody writes, which is read in turns with it (idle).
+func BenchmarkStatusDuringMerge(b *testing.B) {
+	for b.Loop() {
+		s := open(b, store.Options{})
+		for n := range 20 {
+			id, err := s.Sync("staff").NewRun(b.Context(), dirsync.Run{Sync: "staff"})
+			if err != nil {
+				b.Fatal(err)
+			}
+			if _, err := s.Sync("staff").NewHold(b.Context(), dirsync.Hold{Sync: "staff", Run: id, Why: strconv.Itoa(n), Status: dirsync.HoldOpen}); err != nil {
+				b.Fatal(err)
+			}
+		}
+		var over atomic.Bool
+		went := make(chan time.Duration, 1)
+		go func() {
+			defer over.Store(true)
+			read, _, _ := firstRun(b, s, *benchPeople)
+			went <- read
+		}()
+		idle := open(b, store.Options{})
+		var took [2][]time.Duration
+		// Somebody who asks every two milliseconds, and not one who takes half of the machine.
+		tick := time.NewTicker(2 * time.Millisecond)
+		for !over.Load() {
+			<-tick.C
+			for i, of := range []*store.Store{s, idle} {
+				start := time.Now()
+				if err := status(b.Context(), of); err != nil {
+					b.Fatal(err)
+				}
+				took[i] = append(took[i], time.Since(start))
+			}
+		}
+		tick.Stop()
+		for i, name := range []string{"", "idle-"} {
+			slices.Sort(took[i])
+			for _, share := range []float64{50, 99, 99.9, 100} {
+				at := took[i][int(share/100*float64(len(took[i])-1))]
+				b.ReportMetric(float64(at)/1e6, fmt.Sprint(name, "ms/p", share))
+			}
+		}
+		b.ReportMetric(float64(len(took[0])), "reads")
+		b.ReportMetric((<-went).Seconds(), "s/read")
+		if b.Failed() {
+			b.Fatal(fmt.Errorf("the run failed"))
+		}
+	}
+}
