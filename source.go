@@ -100,7 +100,8 @@ type Target interface {
 	//   - Deactivate makes the account inactive and keeps its values. Delete removes it. For an account that is not
 	//     there both succeed, with the zero Account.
 	//
-	// An account is found by c.Account, or, when that is empty, by c.Person. Applying the same change twice is the same
+	// An account is found by c.Account, or, when that is empty, by c.Person; for a Create first by c.Person, because an
+	// earlier try may have made one. Applying the same change twice is the same
 	// as applying it once. An error says nothing about whether the change took effect, except for the kinds Conflict
 	// and Invalid, which promise that it did not. Errors are *Error.
 	Apply(ctx context.Context, c Change) (Account, error)

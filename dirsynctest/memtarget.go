@@ -270,10 +270,14 @@ func (t *Target) apply(c dirsync.Change) (dirsync.Account, error) {
 // find returns the place of the account that c speaks of, or -1.
 func (t *Target) find(c dirsync.Change) int {
 	at := -1
-	if c.Account != "" {
+	if c.Kind == dirsync.Create {
+		// An earlier try may have made one already, whatever account was found to be theirs since.
+		at = slices.IndexFunc(t.accounts, func(a dirsync.Account) bool { return a.Source != "" && a.Source == c.Person })
+	}
+	if c.Account != "" && at < 0 {
 		at = slices.IndexFunc(t.accounts, func(a dirsync.Account) bool { return a.ID == c.Account })
 	}
-	if c.Account == "" || (at < 0 && c.Kind == dirsync.Create) {
+	if c.Account == "" && at < 0 {
 		at = slices.IndexFunc(t.accounts, func(a dirsync.Account) bool { return a.Source != "" && a.Source == c.Person })
 	}
 	return at

@@ -94,6 +94,13 @@ func (x *accountsTx) distinct(changes []dirsync.Change) ([]subject, error) {
 // subject finds the account that a change speaks of.
 func (x *accountsTx) subject(c dirsync.Change) (subject, error) {
 	named := x.a.seq(c.Account)
+	if c.Kind == dirsync.Create && c.Person != "" {
+		// An earlier try may have made one already, whatever account was found to be theirs since.
+		seq, r, err := x.holder(lookupKey{tagSource, string(c.Person)}, 0)
+		if seq != 0 || err != nil {
+			return subject{seq: seq, was: r}, err
+		}
+	}
 	if named != 0 {
 		if r, ok, err := x.account(named, true); ok || err != nil {
 			return subject{seq: named, was: r}, err
@@ -102,7 +109,7 @@ func (x *accountsTx) subject(c dirsync.Change) (subject, error) {
 	if c.Account != "" && c.Kind != dirsync.Create {
 		return subject{}, nil
 	}
-	if c.Person != "" {
+	if c.Person != "" && c.Kind != dirsync.Create {
 		seq, r, err := x.holder(lookupKey{tagSource, string(c.Person)}, 0)
 		if seq != 0 || err != nil {
 			return subject{seq: seq, was: r}, err

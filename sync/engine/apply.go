@@ -60,8 +60,10 @@ func (a *applying) allowed(ctx context.Context, planned []dirsync.Change) ([]dir
 	out := make([]dirsync.Change, 0, len(planned))
 	var refused []dirsync.Outcome
 	for _, c := range planned {
-		if c.Join != "" && a.t.disputed[c.Account] {
-			refused = append(refused, disputed(c, a.e.now()))
+		// It was planned before it was known that the account may be somebody else's.
+		if rejection := refusal(&c, a.t.disputed); rejection != nil {
+			refused = append(refused, dirsync.Outcome{Change: c, Result: dirsync.Refused, Rejection: rejection,
+				Owed: &dirsync.Owed{Why: dirsync.WhyConflict, Since: a.e.now()}})
 			continue
 		}
 		left, some := sent(c, a.held)
@@ -78,7 +80,7 @@ func (a *applying) allowed(ctx context.Context, planned []dirsync.Change) ([]dir
 	if len(refused) == 0 {
 		return out, nil
 	}
-	if err := a.e.Store.Settle(ctx, a.r.ID, refused, a.progress); err != nil {
+	if err := a.settleRefused(ctx, refused); err != nil {
 		return nil, err
 	}
 	for _, o := range refused {
@@ -87,15 +89,20 @@ func (a *applying) allowed(ctx context.Context, planned []dirsync.Change) ([]dir
 	return out, nil
 }
 
-// disputed refuses a change that was planned before it was known that the account it is about may be somebody else's.
-func disputed(c dirsync.Change, now time.Time) dirsync.Outcome {
-	value, _ := c.After.Get(c.Join)
-	return dirsync.Outcome{
-		Change: c, Result: dirsync.Refused,
-		Owed: &dirsync.Owed{Why: dirsync.WhyConflict, Since: now},
-		Rejection: &dirsync.Rejection{ID: c.Person, User: c.User, Name: c.Name,
-			Faults: []dirsync.Fault{disputedFault(c.Join, value, c.Account)}},
+// settleRefused settles changes that were not sent: what is known of the accounts is what it was.
+func (a *applying) settleRefused(ctx context.Context, refused []dirsync.Outcome) error {
+	seqs := make([]dirsync.Seq, len(refused))
+	for i, o := range refused {
+		seqs[i] = o.Change.Seq
 	}
+	standings, err := a.e.Store.Standings(ctx, seqs)
+	if err != nil {
+		return err
+	}
+	for i := range refused {
+		refused[i].Link = standings[i].Link
+	}
+	return a.e.Store.Settle(ctx, a.r.ID, refused, a.progress)
 }
 
 // applying is the apply phase of one run.

@@ -218,6 +218,12 @@ func (e *Engine) Plan(ctx context.Context, fn func(dirsync.Person, dirsync.Decis
 		}
 		for i, p := range people {
 			d := decisions[i]
+			if pl.join != nil {
+				if rejection := refusal(d.Change, pl.join.disputed); rejection != nil {
+					t.planned[d.Change.Kind]--
+					d.Change, d.Rejection = nil, rejection
+				}
+			}
 			if d.Differs {
 				pv.Differing++
 			}

@@ -265,8 +265,8 @@ type tally struct {
 	news int
 	// protected counts those who would have lost their account, were they not protected.
 	protected int
-	// disputed has the accounts that were there before and that several people could be joined to.
-	disputed map[string]bool
+	// disputed has the accounts that were there before and of which nobody can tell whose they are, with the reason.
+	disputed map[string]string
 	// circle is who belongs where.
 	circle *circle
 	// refused counts people whom the target itself rejected in this run.

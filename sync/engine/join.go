@@ -19,16 +19,17 @@ type joining struct {
 	// claimed has the accounts that were found for somebody in this planning. They are few once the first run is over;
 	// during that run they are what memory is spent on, some sixty bytes each.
 	claimed map[string]dirsync.Seq
-	// disputed has the accounts that were found for more than one person.
-	disputed map[string]bool
+	// disputed has the accounts of which nobody can tell whose they are, with the reason as a phrase. Whoever was to be
+	// joined to one is refused when the plan is applied, and tried again by every run: the dispute may be over by then.
+	disputed map[string]string
 }
 
 // find looks for the accounts of those of people who would get one.
 func (j *joining) find(ctx context.Context, people []dirsync.Person, decisions []dirsync.Decision) error {
 	var open []int
 	for i, d := range decisions {
-		// Somebody whose creation is in doubt may have an account already, which the target finds by the person's id.
-		if d.Change != nil && d.Change.Kind == dirsync.Create && people[i].Link.IsZero() {
+		// Somebody whose creation is in doubt may have an account already, which the target finds first.
+		if d.Change != nil && d.Change.Kind == dirsync.Create && people[i].Link.Account == "" {
 			open = append(open, i)
 		}
 	}
@@ -73,18 +74,11 @@ func (j *joining) settle(d *dirsync.Decision, field string, value dirsync.Value,
 		for _, a := range accounts {
 			ids = append(ids, a.ID)
 		}
-		j.refuse(d, dirsync.Fault{Field: field, Value: value.Text,
-			Reason: fmt.Sprintf("is held by several accounts (%s) that were there before; which is theirs has to be decided by a person", strings.Join(ids, ", "))})
-		return true
+		j.dispute(free[0].ID, fmt.Sprintf("is held by several accounts (%s) that were there before; which is theirs has to be decided by a person", strings.Join(ids, ", ")))
 	}
 	account := free[0]
 	if _, twice := j.claimed[account.ID]; twice {
-		if j.disputed == nil {
-			j.disputed = map[string]bool{}
-		}
-		j.disputed[account.ID] = true
-		j.refuse(d, disputedFault(field, value, account.ID))
-		return true
+		j.dispute(account.ID, fmt.Sprintf("is that of the account %s, which was there before, and several people have it; whose it is has to be decided by a person", account.ID))
 	}
 	j.claimed[account.ID] = c.Seq
 	c.Account, c.Join = account.ID, field
@@ -96,12 +90,19 @@ func (j *joining) settle(d *dirsync.Decision, field string, value dirsync.Value,
 	return true
 }
 
-func (j *joining) refuse(d *dirsync.Decision, f dirsync.Fault) {
-	d.Rejection = &dirsync.Rejection{ID: d.Change.Person, User: d.Change.User, Name: d.Change.Name, Faults: []dirsync.Fault{f}}
-	d.Change = nil
+func (j *joining) dispute(account, reason string) {
+	if j.disputed == nil {
+		j.disputed = map[string]string{}
+	}
+	j.disputed[account] = reason
 }
 
-func disputedFault(field string, value dirsync.Value, account string) dirsync.Fault {
-	return dirsync.Fault{Field: field, Value: value.Text,
-		Reason: fmt.Sprintf("is that of the account %s, which was there before, and several people have it; whose it is has to be decided by a person", account)}
+// refusal is why somebody is not joined to the account that was found for them; nil when they are.
+func refusal(c *dirsync.Change, disputed map[string]string) *dirsync.Rejection {
+	if c == nil || c.Join == "" || disputed[c.Account] == "" {
+		return nil
+	}
+	value, _ := c.After.Get(c.Join)
+	return &dirsync.Rejection{ID: c.Person, User: c.User, Name: c.Name,
+		Faults: []dirsync.Fault{{Field: c.Join, Value: value.Text, Reason: disputed[c.Account]}}}
 }

@@ -29,6 +29,12 @@ func TestFaults(t *testing.T) {
 		for i, id := range everyone {
 			w.src.Put(id, person(fmt.Sprint("P", i), fmt.Sprintf("p%d@x.org", i)))
 		}
+		if rapid.Bool().Draw(t, "join") {
+			w.join = []string{dirsync.EmailAddress}
+			for i := range rapid.IntRange(0, 4).Draw(t, "accounts that were there") {
+				w.target.Put(dirsync.Account{Active: true, Values: dirsync.Values{}.Set(dirsync.EmailAddress, dirsync.Value{Type: dirsync.Email, Text: fmt.Sprintf("P%d@x.org", 3*i)})})
+			}
+		}
 		for range rapid.IntRange(1, 12).Draw(t, "steps") {
 			if rapid.Bool().Draw(t, "changes") {
 				w.mutate(t, everyone)

@@ -29,6 +29,8 @@ type world struct {
 	policy plan.Policy
 	limits plan.Limits
 	faults faults
+	// join are the fields by which accounts that were there are found.
+	join []string
 	// teams are the groups; nil: there are none.
 	teams *teams
 	// accounts remembers the account that each person was first given.
@@ -133,7 +135,7 @@ func (w *world) engine(m *mapping.Mapping) *engine.Engine {
 			raw, _ := attrs.Get("accountEnabled")
 			return string(raw) == "false"
 		},
-		Groups: w.engineGroups(),
+		Groups: w.engineGroups(), Join: w.join,
 		Policy: w.policy, Limits: w.limits, Batch: 4, Now: func() time.Time { return w.now },
 	}
 }
@@ -156,6 +158,9 @@ func person(name, mail string) map[string]any {
 func (w *world) check(fail func(string, ...any)) {
 	bySource := map[dirsync.ID]dirsync.Account{}
 	for _, a := range w.target.Accounts() {
+		if a.Source == "" {
+			continue // nobody's
+		}
 		if other, ok := bySource[a.Source]; ok {
 			fail("%s has two accounts, %s and %s", a.Source, other.ID, a.ID)
 		}
@@ -179,8 +184,17 @@ func safe(id dirsync.ID) bool { return strings.HasPrefix(string(id), "safe") }
 func (w *world) settled(fail func(string, ...any)) {
 	accounts := map[dirsync.ID]dirsync.Account{}
 	holders := map[string]dirsync.ID{}
+	wanting := map[string]int{}
+	for _, id := range w.src.IDs() {
+		if attrs, present := w.src.Attrs(id); present {
+			mail, _ := attrs["mail"].(string)
+			wanting[strings.ToLower(mail)]++
+		}
+	}
 	for _, a := range w.target.Accounts() {
-		accounts[a.Source] = a
+		if a.Source != "" {
+			accounts[a.Source] = a
+		}
 		mail, _ := a.Values.Get(dirsync.EmailAddress)
 		holders[strings.ToLower(mail.Text)] = a.Source
 	}
@@ -202,8 +216,9 @@ func (w *world) settled(fail func(string, ...any)) {
 			}
 		case !valid: // left as it was, whatever that is
 		default:
-			if holder := holders[strings.ToLower(str("mail"))]; holder != id && holder != "" {
-				continue // rejected, because somebody else has the address
+			holder, held := holders[strings.ToLower(str("mail"))]
+			if holder != id && holder != "" || held && holder == "" && (wanting[strings.ToLower(str("mail"))] > 1 || has) {
+				continue // rejected, because somebody else has the address, or because it could be more than one person's
 			}
 			if !has || !a.Active {
 				fail("%s is there and has no active account (has one: %v)", id, has)

@@ -250,7 +250,7 @@ func Settle(link dirsync.Link, c dirsync.Change, account dirsync.Account, now ti
 		return dirsync.Link{}
 	}
 	next := dirsync.Link{Account: account.ID, Active: true, Held: link.Held, Joined: link.Joined}
-	if c.Join != "" {
+	if c.Join != "" && account.ID == c.Account {
 		next.Joined = c.Join
 	}
 	if c.Kind == dirsync.Deactivate {
