@@ -235,10 +235,6 @@ func (t *Target) apply(c dirsync.Change) (dirsync.Account, error) {
 				return dirsync.Account{}, &dirsync.Error{Op: "create user", ID: c.Person, Kind: dirsync.Conflict,
 					Other: string(next.Source), Err: fmt.Errorf("account %s is joined to %s", next.ID, next.Source)}
 			}
-			if other := t.find(dirsync.Change{Kind: dirsync.Create, Person: c.Person}); other >= 0 && t.accounts[other].ID != next.ID {
-				return dirsync.Account{}, &dirsync.Error{Op: "create user", ID: c.Person, Kind: dirsync.Conflict,
-					Other: t.accounts[other].ID, Err: fmt.Errorf("%s has the account %s already", c.Person, t.accounts[other].ID)}
-			}
 			next.Source, next.Active = c.Person, true
 		case dirsync.Reactivate:
 			next.Active = true

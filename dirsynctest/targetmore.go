@@ -35,11 +35,12 @@ func (t *targetTest) adoptsOrphans() {
 		t.Errorf("got %+v, want whose the account is", e)
 	}
 	t.same("found by its new person", plain(t.apply(create(1, nil))), want)
-	c = create(1, nil)
+	// Whoever has an account already gets no second one.
+	c = create(1, t.part("Bobby", "bobby@a.example"))
 	c.Account = a.ID
-	if e := t.refused(c, dirsync.Conflict); e.Other == "" {
-		t.Errorf("got %+v, want the account that the person has already", e)
-	}
+	want.Values = t.full("Bobby", "Byron", "bobby@a.example")
+	t.same("adopted by its person, whatever account was found since", plain(t.apply(c)), want)
+	t.same("accounts then", t.users(), []dirsync.Account{plain(a), want})
 }
 
 func (t *targetTest) finds() {
