@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -30,6 +29,17 @@ func status(ctx context.Context, s *store.Store) error {
 	}
 	_, err := s.Stats(ctx)
 	return err
+}
+
+// decisions gives a sync some runs and holds.
+func decisions(tb testing.TB, s *store.Store) {
+	y := s.Sync("staff")
+	for range 20 {
+		id, err := y.NewRun(tb.Context(), dirsync.Run{Sync: "staff"})
+		check(tb, err)
+		_, err = y.NewHold(tb.Context(), dirsync.Hold{Sync: "staff", Run: id, Status: dirsync.HoldOpen})
+		check(tb, err)
+	}
 }
 
 // TestReadersDoNotWait looks at a store in the middle of a transaction that writes, and after it has reached the file and
@@ -59,16 +69,9 @@ func TestReadersDoNotWait(t *testing.T) {
 // same figures of a store to which nobody writes, which is read in turns with it (idle).
 func BenchmarkStatusDuringMerge(b *testing.B) {
 	for b.Loop() {
-		s := open(b, store.Options{})
-		for n := range 20 {
-			id, err := s.Sync("staff").NewRun(b.Context(), dirsync.Run{Sync: "staff"})
-			if err != nil {
-				b.Fatal(err)
-			}
-			if _, err := s.Sync("staff").NewHold(b.Context(), dirsync.Hold{Sync: "staff", Run: id, Why: strconv.Itoa(n), Status: dirsync.HoldOpen}); err != nil {
-				b.Fatal(err)
-			}
-		}
+		s, idle := open(b, store.Options{}), open(b, store.Options{})
+		decisions(b, s)
+		decisions(b, idle)
 		var over atomic.Bool
 		went := make(chan time.Duration, 1)
 		go func() {
@@ -76,7 +79,6 @@ func BenchmarkStatusDuringMerge(b *testing.B) {
 			read, _, _ := firstRun(b, s, *benchPeople)
 			went <- read
 		}()
-		idle := open(b, store.Options{})
 		var took [2][]time.Duration
 		// Somebody who asks every two milliseconds, and not one who takes half of the machine.
 		tick := time.NewTicker(2 * time.Millisecond)
