@@ -75,12 +75,15 @@ type pathView struct {
 }
 
 // String is the path for people.
-func (v pathView) String() string {
+func (v pathView) String() string { return v.arrows(" -> ") }
+
+// arrows joins the names of the groups with an arrow.
+func (v pathView) arrows(arrow string) string {
 	names := make([]string, len(v.Path))
 	for i, g := range v.Path {
 		names[i] = g.Name
 	}
-	return strings.Join(names, " -> ")
+	return strings.Join(names, arrow)
 }
 
 // paths says how somebody is in the chosen groups, by the shortest way into each of them. Where a sync chooses no groups,

@@ -16,7 +16,7 @@ import (
 // safetyCommands are the commands by which people decide, find out why, take back, and keep the store safe.
 func (a *app) safetyCommands() []*cobra.Command {
 	return []*cobra.Command{
-		a.holdsCommand(), a.approveCommand(), a.rejectCommand(),
+		a.holdsCommand(), a.approveCommand(), a.rejectCommand(), a.explainCommand(),
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"dirsync"
 	"dirsync/mapping"
 	"dirsync/sync/engine"
+	"dirsync/sync/plan"
 )
 
 // testView is a preview as programs read it.
@@ -287,12 +288,16 @@ func trace(ctx context.Context, w *wired, p dirsync.Person) (traceView, error) {
 	if err != nil {
 		return traceView{}, err
 	}
+	v := w.traced(p, want, d)
+	v.Groups, err = w.paths(ctx, p.ID)
+	return v, err
+}
+
+// traced says how a user comes about of what is wanted and what would be decided.
+func (w *wired) traced(p dirsync.Person, want plan.Wanted, d dirsync.Decision) traceView {
 	v := traceView{
 		Sync: w.name, ID: string(p.ID), User: want.User, Name: want.Name, Source: p.Gone.String(), InScope: want.InScope,
 		Blocked: want.Blocked, Outside: want.Outside, Account: p.Link.Account, Change: "none",
-	}
-	if v.Groups, err = w.paths(ctx, p.ID); err != nil {
-		return traceView{}, err
 	}
 	switch {
 	case d.Change != nil:
@@ -315,7 +320,7 @@ func trace(ctx context.Context, w *wired, p dirsync.Person) (traceView, error) {
 		t.Written, t.Because = written(f, t.Holds, p, d)
 		v.Fields = append(v.Fields, t)
 	}
-	return v, nil
+	return v
 }
 
 // written says whether a run would write a field, and why or why not.
