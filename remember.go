@@ -51,8 +51,9 @@ type Merged struct{ Added, Changed, Removed, Same, Unknown int }
 
 // Candidate is somebody of whom a look-up must say whether they are still there.
 type Candidate struct {
-	Seq Seq
-	ID  ID
+	Seq  Seq
+	ID   ID
+	Kind Kind
 }
 
 // PlanKey orders a plan: by kind, then by the order in which people were first met.

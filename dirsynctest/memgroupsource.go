@@ -24,6 +24,8 @@ type GroupSource struct {
 	Names  []string
 	Nested bool
 	All    bool
+	// Deleted, when set, tells users who were deleted and can be restored. They stay members, and no list has them.
+	Deleted func(dirsync.ID) bool
 
 	mu     sync.Mutex
 	rand   *rand.Rand
@@ -400,7 +402,10 @@ func (s *GroupSource) Members(ctx context.Context, id dirsync.ID, fn func([]dirs
 	gone := g == nil || g.gone != dirsync.Present
 	if !gone {
 		for member, l := range g.members {
-			if l.there {
+			switch {
+			case !l.there || l.kind == dirsync.KindUser && s.Deleted != nil && s.Deleted(member):
+			case l.kind == dirsync.KindGroup && s.groups[member] != nil && s.groups[member].gone != dirsync.Present:
+			default:
 				out = append(out, dirsync.Membership{Group: id, Member: member, Kind: l.kind})
 			}
 		}

@@ -114,6 +114,14 @@ func (s *Source) Attrs(id dirsync.ID) (map[string]any, bool) {
 	return o.attrs, true
 }
 
+// Deleted tells whether somebody was deleted and can be restored.
+func (s *Source) Deleted(id dirsync.ID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.objects[id]
+	return o != nil && o.gone == dirsync.GoneSoft
+}
+
 // IDs lists everybody who was ever there, in order.
 func (s *Source) IDs() []dirsync.ID {
 	s.mu.Lock()

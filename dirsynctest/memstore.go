@@ -196,7 +196,7 @@ func (s *Store) Unconfirmed(ctx context.Context, round uint64, after dirsync.Seq
 				doubtful = p.noted
 			}
 			if doubtful {
-				out = append(out, dirsync.Candidate{Seq: p.Seq, ID: p.ID})
+				out = append(out, dirsync.Candidate{Seq: p.Seq, ID: p.ID, Kind: p.Kind})
 			}
 		}
 		return nil

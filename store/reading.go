@@ -187,7 +187,7 @@ func (y *Sync) Unconfirmed(ctx context.Context, round uint64, after dirsync.Seq,
 			if err != nil {
 				return err
 			}
-			out = append(out, dirsync.Candidate{Seq: p.Seq, ID: p.ID})
+			out = append(out, dirsync.Candidate{Seq: p.Seq, ID: p.ID, Kind: p.Kind})
 		}
 		return nil
 	})

@@ -57,7 +57,7 @@ func (x *syncTx) notedAfter(seq uint64, limit int) (out []dirsync.Candidate, err
 		if err != nil {
 			return out, err
 		}
-		out = append(out, dirsync.Candidate{Seq: p.Seq, ID: p.ID})
+		out = append(out, dirsync.Candidate{Seq: p.Seq, ID: p.ID, Kind: p.Kind})
 	}
 	return out, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
+	"maps"
 	"slices"
 	"time"
 
@@ -134,14 +135,18 @@ func (e *Engine) confirmMembers(ctx context.Context, state dirsync.ReadState) er
 			return err
 		}
 		last := candidates[len(candidates)-1].Seq
-		var records []dirsync.Record
+		var unlisted, kept []dirsync.Membership
 		for _, c := range left {
-			m, _ := dirsync.MembershipOf(c.ID, dirsync.KindUser)
-			if there, done := listed[m.Group]; done && c.Seq <= last {
-				records = append(records, dirsync.Record{ID: c.ID, Whole: !there, Gone: goneIf(there)})
+			m, _ := dirsync.MembershipOf(c.ID, c.Kind)
+			switch there, done := listed[m.Group]; {
+			case !done || c.Seq > last:
+			case there:
+				unlisted = append(unlisted, m)
+			default:
+				kept = append(kept, m)
 			}
 		}
-		if err := g.merge(ctx, records, state, e.now()); err != nil {
+		if err := e.endUnlisted(ctx, unlisted, kept, state); err != nil {
 			return err
 		}
 		after = last
@@ -149,11 +154,41 @@ func (e *Engine) confirmMembers(ctx context.Context, state dirsync.ReadState) er
 	return g.Members.EndRound(ctx, dirsync.ReadState{Round: state.Round, Full: state.Full})
 }
 
-func goneIf(gone bool) dirsync.Gone {
-	if gone {
-		return dirsync.GoneHard
+// endUnlisted ends memberships that a complete list of their group does not have, unless the member was deleted and can
+// be restored: such members are in no list, and are members again when they come back, without a word about it. kept are
+// memberships that stay in any case.
+func (e *Engine) endUnlisted(ctx context.Context, unlisted, kept []dirsync.Membership, state dirsync.ReadState) error {
+	var records []dirsync.Record
+	for _, m := range kept {
+		records = append(records, member(m, false))
 	}
-	return dirsync.Present
+	for _, kind := range []dirsync.Kind{dirsync.KindUser, dirsync.KindGroup} {
+		var source dirsync.Source = e.Groups.Source
+		if kind == dirsync.KindUser {
+			source = e.Source
+		}
+		ids := map[dirsync.ID]bool{}
+		for _, m := range unlisted {
+			if m.Kind == kind {
+				ids[m.Member] = false
+			}
+		}
+		for batch := range slices.Chunk(slices.Sorted(maps.Keys(ids)), lookUpBatch) {
+			err := source.LookUp(ctx, batch, func(rec dirsync.Record) error {
+				ids[rec.ID] = rec.Gone == dirsync.GoneSoft
+				return nil
+			})
+			if err != nil {
+				return fmt.Errorf("look up %d members who are in no list: %w", len(batch), err)
+			}
+		}
+		for _, m := range unlisted {
+			if m.Kind == kind {
+				records = append(records, member(m, !ids[m.Member]))
+			}
+		}
+	}
+	return e.Groups.merge(ctx, records, state, e.now())
 }
 
 // list keeps all members of one group, and says whether the group is there at all.
@@ -201,13 +236,13 @@ func (e *Engine) reconcile(ctx context.Context, group dirsync.ID, state dirsync.
 			return err
 		}
 		after = last
-		var left []dirsync.Record
+		var unlisted []dirsync.Membership
 		for _, m := range known {
 			if !there[maphash.String(seed, string(m.Member))] {
-				left = append(left, member(m, true))
+				unlisted = append(unlisted, m)
 			}
 		}
-		if err := g.merge(ctx, left, state, e.now()); err != nil {
+		if err := e.endUnlisted(ctx, unlisted, nil, state); err != nil {
 			return err
 		}
 	}

@@ -37,6 +37,7 @@ func (w *world) withTeams(seed uint64, scoped bool) {
 		target: dirsynctest.NewGroupTarget(), synced: []string{"sales", "support"}, nested: true,
 	}
 	g := w.teams
+	g.src.Deleted = w.src.Deleted
 	g.src.Names, g.src.Nested = []string{"sales", "support"}, true
 	if scoped {
 		g.scope = []string{"sales", "support"}
