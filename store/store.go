@@ -184,13 +184,18 @@ func (s *Store) openFile(f *os.File) error {
 	case err != nil:
 		return err
 	}
+	room := 0
+	if !s.opts.ReadOnly {
+		room = reserve()
+	}
 	err = guard(func() error {
 		db, err := bolt.Open(s.path, 0o600, &bolt.Options{
-			Timeout:        s.opts.LockTimeout,
-			ReadOnly:       s.opts.ReadOnly,
-			NoFreelistSync: true,
-			FreelistType:   bolt.FreelistMapType,
-			OpenFile:       func(string, int, os.FileMode) (*os.File, error) { return f, nil },
+			Timeout:         s.opts.LockTimeout,
+			ReadOnly:        s.opts.ReadOnly,
+			NoFreelistSync:  true,
+			FreelistType:    bolt.FreelistMapType,
+			InitialMmapSize: room,
+			OpenFile:        func(string, int, os.FileMode) (*os.File, error) { return f, nil },
 		})
 		s.db = db
 		return err
@@ -304,7 +309,9 @@ func (s *Store) Path() string { return s.path }
 func (s *Store) Notes() []string { return append([]string(nil), s.notes...) }
 
 // Backup writes a copy of the whole store, as it is at this moment, to w. It can be used like any store. Others may
-// read and write meanwhile, but writing waits when the file must grow, so w should not be slow for no reason.
+// read and write meanwhile. What they free is not used again until the backup has ended, so a slow w makes the file grow;
+// and where the address space is small or limited, or the system is not Linux, everybody waits for the backup when the
+// file outgrows its place in memory.
 func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 	return s.view(ctx, "back up store", func(tx *tx) error {
 		_, err := tx.b.WriteTo(contextWriter{ctx, w})

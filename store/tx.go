@@ -154,6 +154,8 @@ func (s *Store) commit(t *tx) error {
 	for ix, c := range t.changes {
 		ix.table.addAll(c.added)
 	}
+	// By how much more than it must the file grows, if it has to: an eighth, for growing is a wait for the disk of its own.
+	s.db.AllocSize = int(min(max(t.b.Size()/8, 64<<10), 16<<20))
 	if err := t.b.Commit(); err != nil {
 		// The transaction may be in the file or not. The rows will tell.
 		err = fileError(err)

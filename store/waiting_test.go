@@ -3,7 +3,10 @@ package store_test
 import (
 	"context"
 	"fmt"
+	"path/filepath"
+	"runtime"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -62,6 +65,43 @@ func TestReadersDoNotWait(t *testing.T) {
 		t.Errorf("got %q, want %q", seen, want)
 	}
 	sound(t, s)
+}
+
+// slowSink is where a backup goes that does not get on.
+type slowSink struct {
+	begun sync.Once
+	at    chan struct{}
+	gone  chan struct{}
+}
+
+func (w *slowSink) Write(b []byte) (int, error) {
+	w.begun.Do(func() { close(w.at) })
+	<-w.gone
+	return len(b), nil
+}
+
+// TestSlowBackupStopsNobody makes the file grow to many times its size, and reads, while a backup stands still.
+func TestSlowBackupStopsNobody(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("elsewhere the file is mapped anew when it grows, which waits for the backup")
+	}
+	path := filepath.Join(t.TempDir(), "dirsync.db")
+	s := openAt(t, path, store.Options{})
+	check(t, s.SetNote(t.Context(), "before", []byte("x")))
+	w, done := &slowSink{at: make(chan struct{}), gone: make(chan struct{})}, make(chan error, 1)
+	go func() { done <- s.Backup(t.Context(), w) }()
+	<-w.at
+	for i := range 30 {
+		check(t, s.SetNote(t.Context(), fmt.Sprint("big ", i), make([]byte, 1<<20)), status(t.Context(), s))
+	}
+	if got, err := s.Stats(t.Context()); err != nil || got.Readers != 1 || got.UsedBytes < 30<<20 {
+		t.Errorf("got %+v and %v, want the backup among the readers and 30 MB", got, err)
+	}
+	close(w.gone)
+	check(t, <-done, s.Close())
+	s = openAt(t, path, store.Options{})
+	sound(t, s)
+	check(t, s.Close())
 }
 
 // BenchmarkStatusDuringMerge reads the status all the time while a first run of many people is under way, and says how
