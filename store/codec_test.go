@@ -67,6 +67,15 @@ var rows = []struct {
 			Undone: dirsync.RunID(rapid.Uint64().Draw(r, "undone"))}
 	}, func(v any) []byte { return appendMark(nil, v.(dirsync.Mark)) },
 		func(b []byte) (any, error) { return decodeMark(decodeOwned(b), 7, dirsync.Removal) }},
+	{"message", func(r *rapid.T) any {
+		return Message{ID: "M1", Channel: drawText(r), Created: drawTime(r), Body: drawBytes(r), Delivery: Delivery{Status: drawText(r),
+			Open: rapid.Bool().Draw(r, "open"), Due: drawTime(r), Ended: drawTime(r), Body: drawBytes(r)}}
+	}, func(v any) []byte { return appendMessage(nil, v.(Message)) },
+		func(b []byte) (any, error) { return decodeMessage(decodeOwned(b), "M1") }},
+	{"note", func(r *rapid.T) any {
+		return InboxNote{User: "a", ID: "1", At: drawTime(r), Read: rapid.Bool().Draw(r, "read"), Body: drawBytes(r)}
+	}, func(v any) []byte { return appendNote(nil, v.(InboxNote)) },
+		func(b []byte) (any, error) { return decodeNote(decodeOwned(b), InboxNote{User: "a", ID: "1"}.key()) }},
 	{"rejection", func(r *rapid.T) any { return drawRejection(r) },
 		func(v any) []byte { return appendRejection(nil, v.(dirsync.Rejection)) },
 		func(b []byte) (any, error) { return decodeRejection(decodeOwned(b)) }},
@@ -147,6 +156,8 @@ func optional[T any](r *rapid.T, draw func() T) T {
 	}
 	return draw()
 }
+
+func drawBytes(r *rapid.T) []byte { return []byte(drawText(r)) }
 
 func drawText(r *rapid.T) string { return rapid.StringN(0, 20, -1).Draw(r, "text") }
 
