@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"dirsync"
+	"dirsync/mapping"
 	"dirsync/sync/engine"
 )
 
@@ -196,6 +197,11 @@ func (a *app) explain(ctx context.Context, w *wired, p dirsync.Person) (explainV
 		mv := viewMark(m)
 		mv.Void = slices.ContainsFunc(x.Decision.Void, func(void dirsync.Mark) bool { return void.Danger == m.Danger && void.Kind == m.Kind })
 		v.Marks = append(v.Marks, mv)
+		for i, f := range v.Fields {
+			if m.Kind == dirsync.Kept && !mv.Void && f.Field != mapping.WhereField && !f.Written && !f.Output.Same(f.Holds) {
+				v.Fields[i].Because = "kept as it is, by " + m.By
+			}
+		}
 	}
 	for _, h := range x.Holds {
 		v.HeldIn = append(v.HeldIn, viewHeld(h, a.now()))

@@ -5,20 +5,11 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/spf13/cobra"
-
 	"dirsync"
 	"dirsync/graph"
 	"dirsync/store"
 	"dirsync/sync/engine"
 )
-
-// safetyCommands are the commands by which people decide, find out why, take back, and keep the store safe.
-func (a *app) safetyCommands() []*cobra.Command {
-	return []*cobra.Command{
-		a.holdsCommand(), a.approveCommand(), a.rejectCommand(), a.explainCommand(),
-	}
-}
 
 // access is what a command needs of the store and of the tenants.
 type access uint8
