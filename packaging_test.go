@@ -60,8 +60,7 @@ func TestDockerfile(t *testing.T) {
 		t.Errorf("the build stage is FROM %s, want %s, the version in go.mod", build[0].args, want)
 	}
 	for _, want := range []instruction{
-		{"RUN", "CGO_ENABLED=0 go build -mod=readonly"}, {"RUN", "-o /image/usr/bin/dirsync ./cmd/dirsync"},
-		{"RUN", "ca-certificates.crt /image/etc/ssl/certs/"}, {"RUN", `lib/time/zoneinfo.zip" /image/usr/share/zoneinfo.zip`},
+		{"RUN", "make build OUT=/image/usr/bin/dirsync"}, {"RUN", "ca-certificates.crt /image/etc/ssl/certs/"},
 		{"RUN", "/owned/var/lib/dirsync"},
 	} {
 		if !find(build, want.name, want.args) {
@@ -73,17 +72,18 @@ func TestDockerfile(t *testing.T) {
 		{"FROM", "scratch"},
 		{"COPY", "--from=build /image/ /"},
 		{"COPY", "--from=build --chown=65532:65532 /owned/ /"},
-		{"ENV", "ZONEINFO=/usr/share/zoneinfo.zip"},
+		{"ENV", "PATH=/usr/bin"},
 		{"USER", "65532:65532"},
 		{"VOLUME", "/var/lib/dirsync"},
+		{"HEALTHCHECK", `--interval=30s --timeout=5s --start-period=5m CMD ["/usr/bin/dirsync", "health"]`},
 		{"ENTRYPOINT", `["/usr/bin/dirsync"]`},
-		{"CMD", `["run"]`},
+		{"CMD", `["serve"]`},
 	}
 	if !slices.Equal(final, want) {
 		t.Errorf("the shipped stage is\n%q\nwant\n%q", final, want)
 	}
 	for _, i := range slices.Concat(build, final) {
-		if slices.Contains([]string{"ADD", "ARG", "HEALTHCHECK", "SHELL"}, i.name) {
+		if slices.Contains([]string{"ADD", "ARG", "SHELL"}, i.name) {
 			t.Errorf("%s %s: the image needs no %s", i.name, i.args, i.name)
 		}
 	}
@@ -121,6 +121,32 @@ func TestMakefile(t *testing.T) {
 	for _, target := range targets {
 		if !strings.Contains(target[2], " ## ") {
 			t.Errorf("the target %s has no explanation; add ## and a sentence", target[1])
+		}
+	}
+}
+
+// TestBuildFlags says that there is one place that knows how the program is built.
+func TestBuildFlags(t *testing.T) {
+	text, err := os.ReadFile("Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags := regexp.MustCompile(`(?m)^BUILD := (.*)$`).FindStringSubmatch(string(text))
+	if flags == nil {
+		t.Fatal("the Makefile does not say how to BUILD")
+	}
+	for _, want := range []string{"CGO_ENABLED=0", "-mod=readonly", "-trimpath", "-buildvcs=$(VCS)", "-ldflags='-s -w'"} {
+		if !strings.Contains(flags[1], want) {
+			t.Errorf("the program is built with %q, without %s", flags[1], want)
+		}
+	}
+	for _, name := range []string{"Dockerfile", ".ci/run"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), "make build") || strings.Contains(string(text), "-trimpath") {
+			t.Errorf("%s does not build with make build", name)
 		}
 	}
 }

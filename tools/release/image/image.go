@@ -109,8 +109,7 @@ func Image(p binary.Program) (v1.Image, error) {
 	config = config.DeepCopy()
 	config.OS, config.Architecture, config.Created = p.OS, p.Arch, created
 	config.Config = v1.Config{
-		User: fmt.Sprintf("%d:%d", user, user), WorkingDir: "/var/lib/dirsync", Labels: labels,
-		Env:        []string{"PATH=/usr/bin", "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"},
+		User: fmt.Sprintf("%d:%d", user, user), Labels: labels, Env: []string{"PATH=/usr/bin"},
 		Entrypoint: []string{"/usr/bin/dirsync"}, Cmd: []string{"serve"},
 		Volumes: map[string]struct{}{"/var/lib/dirsync": {}}, StopSignal: "SIGTERM",
 	}
