@@ -123,3 +123,64 @@ func BenchmarkMembersOf(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkDirectoryMemberships puts everybody into four of 200 groups, one of which then has them all, as a first run
+// with groups does:
+//
+//	go test ./store -run '^$' -bench DirectoryMemberships -benchtime 1x
+func BenchmarkDirectoryMemberships(b *testing.B) {
+	for range b.N {
+		path := filepath.Join(b.TempDir(), "dirsync.db")
+		s := openAt(b, path, store.Options{})
+		d, err := s.Directory()
+		if err != nil {
+			b.Fatal(err)
+		}
+		names := make([]string, 200)
+		for i := range names {
+			names[i] = string(guid(1_000_000 + i))
+		}
+		addGroups(b, d, names...)
+		stop := peak()
+		var applied time.Duration
+		for from := 0; from < *benchPeople; from += benchBatch {
+			changes := make([]dirsync.Change, benchBatch)
+			for i := range changes {
+				n := from + i
+				groups := inGroups(names[0], names[1+n%50], names[51+n%70], names[121+n%79])
+				changes[i] = dirsync.Change{Kind: dirsync.Create, Person: guid(n), After: benchValues(n).With(groups)}
+			}
+			start := time.Now()
+			for _, a := range d.ApplyAll(context.Background(), changes) {
+				if a.Err != nil {
+					b.Fatal(a.Err)
+				}
+			}
+			applied += time.Since(start)
+		}
+		most := stop()
+		start := time.Now()
+		if _, err := d.Groups().List(context.Background(), "", 1000); err != nil {
+			b.Fatal(err)
+		}
+		listed := time.Since(start)
+		start = time.Now()
+		if _, err := d.Groups().Apply(context.Background(), dirsync.Change{Kind: dirsync.Delete, Account: "g00000001"}); err != nil {
+			b.Fatal(err)
+		}
+		deleted := time.Since(start)
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(*benchPeople)/applied.Seconds(), "users/s")
+		b.ReportMetric(float64(info.Size())/float64(*benchPeople), "B/user")
+		b.ReportMetric(most, "peak-MB")
+		b.ReportMetric(float64(listed.Microseconds())/1000, "list-ms")
+		b.ReportMetric(float64(deleted.Microseconds())/1000, "delete-ms")
+		b.ReportMetric(0, "ns/op")
+	}
+}
