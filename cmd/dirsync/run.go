@@ -68,7 +68,8 @@ func (o *runsWriter) close() error {
 }
 
 func (a *app) runCommand() *cobra.Command {
-	return &cobra.Command{
+	var full bool
+	cmd := &cobra.Command{
 		Use:   "run [SYNC...]",
 		Short: "Read, plan and apply now",
 		Long: `run reads what is new in the tenant, plans every person who is owed a change, holds
@@ -78,14 +79,18 @@ of it. People whose change failed before are tried again at once.
 It may be interrupted at any moment: what was not done stays owed, and the next
 run makes certain of whatever was under way. Without a name, all syncs run, one
 after the other.
+
+With --full it also lists the target and puts right what somebody else has changed
+there, in the fields that are kept in step; with drift: report in the configuration it
+only tells. dirsync compare shows what that would be.
 ` + exitHelp,
-		Example: "  dirsync run\n  dirsync run staff -o json",
+		Example: "  dirsync run\n  dirsync run staff --full -o json",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			out := &runsWriter{w: a.stdout}
 			err := a.each(cmd.Context(), args, func(w *wired) error {
 				var r dirsync.Run
-				r, err := a.runOne(cmd.Context(), w, "command line")
+				r, err := a.runWith(cmd.Context(), w, engine.Options{AskedBy: "command line", Compare: full, Report: w.config.Drift == ReportDrift})
 				if a.json() && r.ID != 0 {
 					err = errors.Join(err, out.add(context.WithoutCancel(cmd.Context()), w, r))
 				}
@@ -94,11 +99,19 @@ after the other.
 			return errors.Join(err, out.close())
 		},
 	}
+	cmd.Flags().BoolVar(&full, "full", false, "compare the target with what was left there, too")
+	return cmd
 }
 
-// runOne makes one run, and prints it unless programs read the output. A run that was not a full success gives an
-// exitError. The Run has no ID if none was begun.
+// runOne makes an ordinary run; see runWith.
 func (a *app) runOne(ctx context.Context, w *wired, askedBy string) (dirsync.Run, error) {
+	return a.runWith(ctx, w, engine.Options{AskedBy: askedBy})
+}
+
+// runWith makes one run, and prints it unless programs read the output. People whose change failed before are tried again
+// at once. A run that was not a full success gives an exitError. The Run has no ID if none was begun.
+func (a *app) runWith(ctx context.Context, w *wired, opts engine.Options) (dirsync.Run, error) {
+	opts.RetryNow = true
 	progress := newProgress(a.stderr, a.json())
 	w.engine.Progress = func(p engine.Progress) { progress.Show(phaseWords(p.Phase), p.Done, p.Total) }
 	defer progress.Close()
@@ -106,7 +119,7 @@ func (a *app) runOne(ctx context.Context, w *wired, askedBy string) (dirsync.Run
 		return dirsync.Run{}, err
 	}
 	unbound := boundMemory()
-	r, err := w.engine.Run(ctx, engine.Options{AskedBy: askedBy, RetryNow: true})
+	r, err := w.engine.Run(ctx, opts)
 	unbound()
 	progress.Close()
 	if r.ID != 0 && !a.json() {

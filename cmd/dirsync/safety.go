@@ -6,5 +6,6 @@ import "github.com/spf13/cobra"
 func (a *app) safetyCommands() []*cobra.Command {
 	return []*cobra.Command{
 		a.holdsCommand(), a.approveCommand(), a.rejectCommand(), a.explainCommand(), a.undoCommand(),
+		a.retryCommand(), a.ignoreCommand(), a.unignoreCommand(), a.ignoredCommand(), a.compareCommand(),
 	}
 }

@@ -52,12 +52,13 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"tenant": tenantCommand,
-			"lock":   lockCommand,
-			"cut":    cutCommand,
-			"age":    ageCommand,
-			"browse": browseCommand,
-			"opener": openerCommand,
+			"tenant":    tenantCommand,
+			"lock":      lockCommand,
+			"elsewhere": elsewhereCommand,
+			"cut":       cutCommand,
+			"age":       ageCommand,
+			"browse":    browseCommand,
+			"opener":    openerCommand,
 		},
 	})
 }
