@@ -131,5 +131,12 @@ type Applied struct {
 // Asker is a Source that can tell which attributes its readings ask for.
 type Asker interface{ Asked() []string }
 
+// Primer is a Source whose first round is faster if its beginning was marked some time before it is read.
+type Primer interface {
+	// Prime returns a Cursor that begins from the beginning, as the zero Cursor does, or the zero Cursor when nothing can
+	// be gained. It expires like any other.
+	Prime(ctx context.Context) (Cursor, error)
+}
+
 // RequestCounter is a Source or Target that can tell how many requests it has sent, retries included.
 type RequestCounter interface{ Requests() int }

@@ -77,6 +77,8 @@ type firstRound struct {
 	// Rows is how many people were listed, and Told how many present ones catching up has told of.
 	Rows int `json:"r,omitempty"`
 	Told int `json:"c,omitempty"`
+	// Taken is when the token of a primed round was taken.
+	Taken time.Time `json:"n,omitzero"`
 	// Walked says that the delta query was walked, so that numbers do not matter any more.
 	Walked bool `json:"y,omitempty"`
 }
@@ -103,10 +105,11 @@ type first struct {
 // readFirst reads a first round in parallel, from its beginning or from where it was left.
 func (s *Source) readFirst(ctx context.Context, m mark, fn func(dirsync.Page) error) error {
 	f := &first{Source: s, fn: fn, mark: m}
-	if m.First == nil {
+	if m.First == nil || m.First.Phase == phasePrimed {
 		if begun, err := f.begin(ctx); err != nil {
 			return err
 		} else if !begun {
+			m.First, m.Inside = nil, false
 			return s.walk(ctx, m, nil, func(p dirsync.Page, _ mark) error { return fn(p) })
 		}
 	}
@@ -131,9 +134,14 @@ func (s *Source) readFirst(ctx context.Context, m mark, fn func(dirsync.Page) er
 // false when Graph has no such token or no such lists. No Cursor is handed out before the wait is over, so that none
 // leads around it.
 func (f *first) begin(ctx context.Context) (bool, error) {
-	link, err := f.latest(ctx, f.mark)
-	if err != nil || link == "" {
-		return false, err
+	link, wait := "", f.client.cfg.ReplicaLag
+	if r := f.mark.First; r != nil {
+		link, wait = r.Then, f.left()
+	} else {
+		var err error
+		if link, err = f.latest(ctx, f.mark); err != nil || link == "" {
+			return false, err
+		}
 	}
 	names, err := f.sample(ctx)
 	if errors.Is(err, errNoParts) {
@@ -143,16 +151,19 @@ func (f *first) begin(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if err := f.settle(ctx); err != nil {
+	if err := f.settle(ctx, wait); err != nil {
 		return false, err
 	}
 	f.enter(firstRound{Phase: phaseList, Then: link, Open: parts(names)}, "", true)
 	return true, nil
 }
 
-// settle waits until every replica knows what any of them knows now.
-func (f *first) settle(ctx context.Context) error {
-	if err := f.client.cfg.Sleep(ctx, f.client.cfg.ReplicaLag); err != nil {
+// settle waits until every replica knows what any of them knows now, or knew when less than ReplicaLag is left.
+func (f *first) settle(ctx context.Context, wait time.Duration) error {
+	if wait <= 0 {
+		return nil
+	}
+	if err := f.client.cfg.Sleep(ctx, wait); err != nil {
 		return f.client.sendError(ctx, f.op(), err)
 	}
 	return nil
@@ -220,7 +231,7 @@ func (f *first) catchUp(ctx context.Context) (done bool, err error) {
 	at, r := f.mark, *f.mark.First
 	at.First = nil
 	if r.Last != "" {
-		if err := f.settle(ctx); err != nil {
+		if err := f.settle(ctx, f.client.cfg.ReplicaLag); err != nil {
 			return false, err
 		}
 	}
@@ -324,6 +335,10 @@ func (c *Client) checkFirst(m mark) error {
 		}
 	}
 	switch r.Phase {
+	case phasePrimed:
+		if m.Link != "" {
+			return errors.New("a link is where none can be")
+		}
 	case phaseCatch:
 		return c.checkLink(m.Link)
 	case phasePlain:

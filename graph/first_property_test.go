@@ -111,7 +111,7 @@ func (c *course) change() {
 // dies, until it is complete. People are kept together with the position behind them, several pages at a time.
 func (c *course) read(s *graph.Source, got people) dirsync.Cursor {
 	stop := errors.New("stop")
-	kept := dirsync.Cursor("")
+	kept := c.prime(s)
 	for complete, tries := false, 0; !complete; tries++ {
 		if tries > 300 {
 			c.t.Fatal("the round does not end")
@@ -147,6 +147,25 @@ func (c *course) read(s *graph.Source, got people) dirsync.Cursor {
 		}
 	}
 	return kept
+}
+
+// prime marks the beginning some time before, half of the time. More happens in between.
+func (c *course) prime(s *graph.Source) dirsync.Cursor {
+	c.mu.Lock()
+	primed, wait := c.some(2), time.Duration(c.rand.IntN(60_000))*time.Millisecond
+	c.mu.Unlock()
+	if !primed {
+		return ""
+	}
+	begin, err := s.Prime(c.t.Context())
+	if err != nil {
+		return ""
+	}
+	for range c.rand.IntN(5) {
+		c.change()
+	}
+	c.clock.pass(wait)
+	return begin
 }
 
 // faults are what may go wrong while a round is read: replicas and the index lag, and some requests fail.

@@ -150,6 +150,25 @@ func (rd *reading) run(ctx context.Context) error {
 	}
 }
 
+// Prime marks the beginning of the first reading, if that makes it faster and nothing was read yet. Whatever goes wrong
+// with it, the first reading only takes longer.
+func (e *Engine) Prime(ctx context.Context) error {
+	p, ok := e.Source.(dirsync.Primer)
+	if !ok {
+		return nil
+	}
+	state, err := e.Store.ReadState(ctx)
+	if err != nil || state.Base+state.Page+state.Begin != "" || state.Open {
+		return err
+	}
+	begin, err := p.Prime(ctx)
+	if err != nil || begin == "" {
+		return err
+	}
+	state.Begin = begin
+	return e.Store.SetReadState(ctx, state)
+}
+
 // begin begins a round where the last one ended.
 func (rd *reading) begin(state *dirsync.ReadState) {
 	state.Open, state.Page = true, ""
