@@ -78,6 +78,7 @@ type failures struct {
 	mu sync.Mutex
 	// until is, for each address, when all its failures are forgiven.
 	until map[netip.Prefix]time.Time
+	swept time.Time
 }
 
 // network is what one attacker has: an IPv4 address, or a /64 of IPv6. What is no address counts as one.
@@ -102,7 +103,11 @@ func network(remote string) netip.Prefix {
 func (f *failures) wait(remote string, now time.Time) time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return max(0, f.until[network(remote)].Sub(now)-(maxFailures-1)*forgiveEvery)
+	until, known := f.until[network(remote)]
+	if !known {
+		return 0
+	}
+	return max(0, until.Add(-(maxFailures-1)*forgiveEvery).Sub(now))
 }
 
 // add counts a failure.
@@ -113,8 +118,8 @@ func (f *failures) add(remote string, now time.Time) {
 		f.until = map[netip.Prefix]time.Time{}
 	}
 	key := network(remote)
-	if _, known := f.until[key]; !known && len(f.until) >= maxAddresses {
-		f.forget(now)
+	if _, known := f.until[key]; !known && len(f.until) >= maxAddresses && !f.forget(now) {
+		return
 	}
 	from := f.until[key]
 	if from.Before(now) {
@@ -123,20 +128,20 @@ func (f *failures) add(remote string, now time.Time) {
 	f.until[key] = from.Add(forgiveEvery)
 }
 
-// forget makes room: all who are forgiven, and otherwise whoever is forgiven first.
-func (f *failures) forget(now time.Time) {
-	var first netip.Prefix
-	var at time.Time
+// forget makes room: it forgets all who are forgiven, or soon will be. Whoever fails often stays. Looking through them takes
+// its time, so it happens once a second at most; whoever comes anew while there is no room is not remembered, which tokens
+// that cannot be guessed survive.
+func (f *failures) forget(now time.Time) bool {
+	if now.Sub(f.swept) < time.Second && !now.Before(f.swept) {
+		return false
+	}
+	f.swept = now
 	for key, until := range f.until {
-		if !until.After(now) {
+		if !until.After(now.Add(forgiveEvery)) {
 			delete(f.until, key)
-		} else if at.IsZero() || until.Before(at) {
-			first, at = key, until
 		}
 	}
-	if len(f.until) >= maxAddresses {
-		delete(f.until, first)
-	}
+	return len(f.until) < maxAddresses
 }
 
 // sameOrigin refuses what a browser sends on behalf of another site. Browsers say so in Origin or Sec-Fetch-Site, and let

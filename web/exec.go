@@ -93,6 +93,7 @@ var errOver = errors.New("nobody reads this any more")
 func (f *frames) begin() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	_ = f.rc.SetWriteDeadline(time.Now().Add(writeTimeout)) // a test's recorder has no deadlines
 	f.w.WriteHeader(http.StatusOK)
 	return f.rc.Flush()
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"path"
 	"reflect"
 	"runtime/debug"
 	"strconv"
@@ -137,7 +138,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.fail(seen, r, err)
 		return
 	}
-	if _, pattern := h.mux.Handler(r); pattern == "" {
+	// The mux would redirect paths that are not clean; nobody who means well sends them.
+	if _, pattern := h.mux.Handler(r); pattern == "" || path.Clean(r.URL.EscapedPath()) != r.URL.EscapedPath() {
 		h.stray(seen, r)
 		return
 	}
