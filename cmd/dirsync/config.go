@@ -74,7 +74,27 @@ type StoreConfig struct {
 	// Path is the store's file; the default is DefaultStorePath. A relative path in the file is taken from the
 	// directory of the configuration file; here it is already joined.
 	Path string `yaml:"path"`
+	// History says how much is remembered of runs.
+	History HistoryConfig `yaml:"history"`
 }
+
+// HistoryConfig says how much is remembered of runs.
+type HistoryConfig struct {
+	// Runs is for how many of its latest runs a sync keeps every change, so that they can be shown and taken back: at
+	// least 1, and DefaultHistoryRuns when the file does not say.
+	Runs int `yaml:"runs"`
+	// Keep is for how long the runs themselves are kept: at least MinHistoryKeep, and DefaultHistoryKeep when the file does
+	// not say.
+	Keep Duration `yaml:"keep"`
+}
+
+// The defaults of HistoryConfig, and its bound: the limits count what was taken away in the last seven days, and a hold
+// can be decided for thirty.
+const (
+	DefaultHistoryRuns = 200
+	DefaultHistoryKeep = Duration(400 * 24 * time.Hour)
+	MinHistoryKeep     = Duration(30 * 24 * time.Hour)
+)
 
 // DirectoryConfig describes the embedded directory.
 type DirectoryConfig struct {

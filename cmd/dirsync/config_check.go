@@ -31,6 +31,7 @@ func (d *decoder) check(c *Config) {
 	if d.said("store.path") && c.Store.Path == "" && !d.failed("store.path") {
 		d.faultAt("store.path", "is empty; write the path of the store's file, or remove the key")
 	}
+	d.checkHistory("store.history", c.Store.History)
 	d.checkDirectory(c)
 	if len(c.Syncs) == 0 && !d.failed("syncs") {
 		d.faultAt("syncs", "is missing; describe at least one sync")

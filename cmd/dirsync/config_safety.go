@@ -245,6 +245,16 @@ func (d *decoder) checkJoin(path string, s *Sync, c *Config) {
 	}
 }
 
+func (d *decoder) checkHistory(path string, h HistoryConfig) {
+	if h.Runs < 1 && !d.failed(path+".runs") {
+		d.faultAt(path+".runs", "is 0; write at least 1, or nothing could be shown of a run or taken back")
+	}
+	if h.Keep < MinHistoryKeep && !d.failed(path+".keep") {
+		d.faultAt(path+".keep", "is %s; write at least %s: the limits count what earlier runs have taken away, and what is held can be decided for so long",
+			h.Keep, MinHistoryKeep)
+	}
+}
+
 func (d *decoder) checkRetry(path string, delays []Duration) {
 	if d.failed(path) || !d.said(path) {
 		return

@@ -192,7 +192,7 @@ tenants:
   wingtip:
     id: bf89cf12-978b-4d23-ac18-9ef0c127cf87
     credential: { azure_cli: true }
-store: { path: data/dirsync.db }
+store: { path: data/dirsync.db, history: { runs: 50, keep: 90d } }
 directory:
   fields:
     - { name: joining_date, label: Joined, type: date, format: DD/MM/YYYY, required: true }
@@ -274,7 +274,7 @@ func TestGoodConfig(t *testing.T) {
 				ID: "bf89cf12-978b-4d23-ac18-9ef0c127cf87", Cloud: "global", Credential: Credential{AzureCLI: true},
 			},
 		},
-		Store: StoreConfig{Path: "/etc/dirsync/data/dirsync.db"},
+		Store: StoreConfig{Path: "/etc/dirsync/data/dirsync.db", History: HistoryConfig{Runs: 50, Keep: Duration(90 * 24 * time.Hour)}},
 		Directory: DirectoryConfig{Fields: []DirectoryField{
 			{Name: "joining_date", Label: "Joined", Type: dirsync.Date, Format: "DD/MM/YYYY", Required: true},
 			{Name: "office", Label: "Office", Type: dirsync.Choice, Options: []string{"Berlin", "2024", "yes"}},

@@ -242,7 +242,7 @@ func (c *Config) resolvePaths(dir string) {
 
 // defaultConfig is the configuration of an empty file. The defaults of one tenant or sync are set by their setDefaults.
 func defaultConfig() *Config {
-	return &Config{Store: StoreConfig{Path: DefaultStorePath}, Notify: defaultNotify(), Serve: defaultServe()}
+	return &Config{Store: StoreConfig{Path: DefaultStorePath, History: HistoryConfig{DefaultHistoryRuns, DefaultHistoryKeep}}, Notify: defaultNotify(), Serve: defaultServe()}
 }
 
 func (t *Tenant) setDefaults() { t.Cloud = string(graph.Global) }

@@ -29,16 +29,34 @@ func (a *app) look(names []string, fn func(*Config, *store.Store, []string) erro
 
 func (a *app) historyCommand() *cobra.Command {
 	var limit int
+	var exporting bool
+	var from string
+	var x export
 	cmd := &cobra.Command{
 		Use:   "history [SYNC...]",
 		Short: "List the latest runs",
 		Long: `history lists the latest runs, newest first. Details of one are shown by
 dirsync show RUN.
 
+With --export it writes every change of every run that is kept, as JSON lines for
+programs: one object a change, with the run, who asked for it, the values before and
+after, and what came of it. --since and --person choose among them.
+
 Exit codes: 0 listed; 1 failed; 2 the command line or the configuration is wrong.`,
-		Example: "  dirsync history\n  dirsync history staff --limit 100 -o json",
-		Args:    cobra.ArbitraryArgs,
+		Example: "  dirsync history\n  dirsync history staff --limit 100 -o json\n" +
+			"  dirsync history --export --since 30d > changes.jsonl\n  dirsync history --export --person adele@contoso.com",
+		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			var err error
+			if x.since, err = since(from, a.now()); err != nil {
+				return err
+			}
+			switch {
+			case exporting:
+				return a.exportHistory(cmd.Context(), args, x)
+			case from != "" || x.who != "":
+				return usageError("--since and --person go with --export")
+			}
 			return a.look(args, func(_ *Config, st *store.Store, names []string) error {
 				var runs []dirsync.Run
 				for _, name := range names {
@@ -54,6 +72,9 @@ Exit codes: 0 listed; 1 failed; 2 the command line or the configuration is wrong
 		},
 	}
 	cmd.Flags().IntVar(&limit, "limit", 20, "how many runs")
+	cmd.Flags().BoolVar(&exporting, "export", false, "write every change as a line of JSON")
+	cmd.Flags().StringVar(&from, "since", "", "export changes from this `day` on, or of the last 30d")
+	cmd.Flags().StringVar(&x.who, "person", "", "export the changes of this `person` only")
 	return cmd
 }
 

@@ -7,5 +7,6 @@ func (a *app) safetyCommands() []*cobra.Command {
 	return []*cobra.Command{
 		a.holdsCommand(), a.approveCommand(), a.rejectCommand(), a.explainCommand(), a.undoCommand(),
 		a.retryCommand(), a.ignoreCommand(), a.unignoreCommand(), a.ignoredCommand(), a.compareCommand(),
+		a.backupCommand(), a.verifyCommand(), a.compactCommand(), a.restoreCommand(),
 	}
 }

@@ -55,7 +55,9 @@ func (a *app) load(names []string) (*Config, []string, error) {
 
 // openStore opens the store of a configuration.
 func (a *app) openStore(cfg *Config, readOnly bool) (*store.Store, error) {
-	st, err := store.Open(cfg.Store.Path, store.Options{ReadOnly: readOnly, Now: a.now})
+	opts := storeOptions(cfg)
+	opts.ReadOnly, opts.Now = readOnly, a.now
+	st, err := store.Open(cfg.Store.Path, opts)
 	if err != nil {
 		return nil, err
 	}
