@@ -256,3 +256,10 @@ func dialed(t testing.TB, s *Server) *Client {
 	t.Cleanup(c.Close)
 	return c
 }
+
+// stopped is the context of a door that is closing.
+func stopped(t *testing.T) context.Context {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return ctx
+}
