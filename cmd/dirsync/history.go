@@ -198,7 +198,7 @@ func (a *app) printOutcomes(ctx context.Context, s *store.Sync, of engine.Journa
 			if who == "GROUP" {
 				second = string(c.Person)
 			}
-			t.Row(painted{kindColor(c.Kind), c.Kind.String()}, c.User, second, result, c.Why, diff(c, name))
+			t.Row(painted{kindColor(c.Kind), c.Kind.String()}, c.User, second, result, whyWords(c), diff(c, name))
 		}
 		return t.Write(a.stdout)
 	})

@@ -23,6 +23,8 @@ type planView struct {
 	// Joining counts the people for whom nothing is to be done but that a group comes of which they are a member.
 	Joining   int `json:"joining,omitempty"`
 	Differing int `json:"differing"`
+	// Protected counts the people who would lose their account if they were not protected.
+	Protected int `json:"protected"`
 }
 
 // groupPlanView is the part of a plan that is about groups, as programs read it.
@@ -158,7 +160,7 @@ func (a *app) planOne(ctx context.Context, w *wired, limit int) (planView, error
 	}
 	view.Counts, view.Changes = people.views()
 	view.Rejections, view.Holds = people.rejections, viewHolds(people.Holds)
-	view.Waiting, view.Joining, view.Differing = people.inGrace, people.joining, people.Differing
+	view.Waiting, view.Joining, view.Differing, view.Protected = people.inGrace, people.joining, people.Differing, people.Protected
 	if w.config.From.Groups.Which != NoGroups {
 		view.Groups = &groupPlanView{Holds: viewHolds(groups.Holds), Waiting: groups.inGrace}
 		view.Groups.Counts, view.Groups.Changes = groups.views()
@@ -199,14 +201,17 @@ func (a *app) printPlan(ctx context.Context, w *wired, people, groups planned) e
 		}
 	}
 	for _, h := range people.Holds {
-		a.printf("\nheld: %s. A run would leave these people as they are.\n", clean(h.Reason))
+		a.printf("\nheld: %s. A run would leave all of that as it is, for people to decide.\n", clean(h.Reason))
 	}
 	for _, h := range groups.Holds {
-		a.printf("\nheld: of the groups, %s. A run would leave these as they are.\n", clean(h.Reason))
+		a.printf("\nheld: of the groups, %s. A run would leave these as they are, for people to decide.\n", clean(h.Reason))
 	}
 	if people.Differing > 0 {
 		a.printf("\n%s of these stays different in fields whose updates are off; dirsync test says which.\n",
 			counted(people.Differing, "account", "accounts"))
+	}
+	if people.Protected > 0 {
+		a.printf("\n%s protected and would lose the account otherwise.\n", counted(people.Protected, "person is", "people are"))
 	}
 	if n := people.inGrace + groups.inGrace; n > 0 {
 		a.printf("\n%s for the end of the grace period.\n", counted(n, "deletion waits", "deletions wait"))
@@ -231,7 +236,7 @@ func (a *app) planTable(p planned, name func(string) string, who string) (*Table
 			if who == "GROUP" {
 				second = string(c.Person)
 			}
-			t.Row(painted{kindColor(kind), kind.String()}, c.User, second, c.Why, diff(c, name))
+			t.Row(painted{kindColor(kind), kind.String()}, c.User, second, whyWords(c), diff(c, name))
 		}
 		if more := p.Counts[kind] - len(p.shown[kind]); more > 0 {
 			t.Row(kind.String(), fmt.Sprintf("… and %s more", number(more)))

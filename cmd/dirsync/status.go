@@ -13,15 +13,16 @@ import (
 
 // statusView is where a sync stands, as programs read it.
 type statusView struct {
-	Sync        string    `json:"sync"`
-	People      int       `json:"people"`
-	Gone        int       `json:"gone"`
-	Active      int       `json:"active"`
-	Inactive    int       `json:"inactive"`
-	Rejected    int       `json:"rejected"`
-	Owed        int       `json:"owed"`
-	Failing     int       `json:"failing"`
-	Differing   int       `json:"differing"`
+	Sync      string `json:"sync"`
+	People    int    `json:"people"`
+	Gone      int    `json:"gone"`
+	Active    int    `json:"active"`
+	Inactive  int    `json:"inactive"`
+	Rejected  int    `json:"rejected"`
+	Owed      int    `json:"owed"`
+	Failing   int    `json:"failing"`
+	Differing int    `json:"differing"`
+	safetyTotals
 	LastRead    time.Time `json:"last_read,omitzero"`
 	Reading     bool      `json:"reading_unfinished"`
 	LastRun     *runView  `json:"last_run,omitempty"`
@@ -50,7 +51,8 @@ func (a *app) statusCommand() *cobra.Command {
 		Short: "Show where each sync stands",
 		Long: `status shows, for each sync, how its last run ended and when one last ended well,
 how many people and accounts there are, and how many people are rejected, owed a
-change or failing; how old its readings are and when the tenant forgets where they
+change or failing; what is held and waits for a decision, whose account is deleted
+when a grace period ends, and who stays as they are; how old its readings are and when the tenant forgets where they
 ended; and what became of the groups that the configuration names.
 
 Exit codes: 0 the last run of every sync was a success; 1 failed, or the last run
@@ -84,6 +86,9 @@ func (a *app) status(ctx context.Context, cfg *Config, st *store.Store, name str
 		return v, err
 	}
 	v.People, v.Gone, v.Active, v.Inactive, v.Rejected, v.Owed, v.Failing, v.Differing = t.People, t.Gone, t.Active, t.Inactive, t.Rejected, t.Owed, t.Failing, t.Differing
+	if v.safetyTotals, err = a.statusOfSafety(ctx, s, t); err != nil {
+		return v, err
+	}
 	if err := a.statusOfReadings(ctx, cfg, s, &v); err != nil {
 		return v, err
 	}
@@ -126,6 +131,7 @@ func (a *app) printStatus(views []statusView) error {
 		return err
 	}
 	for _, v := range views {
+		a.printSafety(v)
 		a.printDiffering(v.Sync, v.Differing)
 		if v.status == dirsync.Failure {
 			a.printf("\n%s: the last run failed: %s\n", clean(v.Sync), clean(v.LastRun.Error))
@@ -146,9 +152,9 @@ func (a *app) printDiffering(sync string, n int) {
 func statusCode(views []statusView) error {
 	code := exitOK
 	for _, v := range views {
-		switch v.status {
-		case dirsync.Success:
-		case dirsync.Failure:
+		switch {
+		case v.status == dirsync.Success && len(v.Holds) == 0:
+		case v.status == dirsync.Failure:
 			return &exitError{code: exitFailed}
 		default:
 			code = exitPartial

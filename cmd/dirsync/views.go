@@ -251,7 +251,7 @@ func (a *app) runTable(r dirsync.Run) *Table {
 // diff writes what a change does to each field: "department: Sales -> Legal". group says what a group is called.
 func diff(c dirsync.Change, group func(id string) string) string {
 	var parts []string
-	if c.Kind == dirsync.Create || c.Kind == dirsync.Delete {
+	if c.Kind == dirsync.Create && c.Join == "" || c.Kind == dirsync.Delete {
 		values := c.After
 		if c.Kind == dirsync.Delete {
 			values = c.Before
@@ -278,9 +278,20 @@ func diff(c dirsync.Change, group func(id string) string) string {
 			}
 			continue
 		}
+		if c.Kind == dirsync.Create && (old.Same(f.Value) || slices.Contains(c.CreateOnly, f.Field)) {
+			continue // an account that was there before, and has this already or keeps what it has
+		}
 		parts = append(parts, f.Field+": "+orNothing(old)+" -> "+orNothing(f.Value))
 	}
 	return strings.Join(parts, ", ")
+}
+
+// whyWords says for people why a change is made.
+func whyWords(c dirsync.Change) string {
+	if c.Join != "" {
+		return "joins account " + c.Account + " by " + c.Join
+	}
+	return c.Why
 }
 
 // groupsIn are the names of the groups in v that are not among others, sorted.
@@ -304,18 +315,20 @@ func orNothing(v dirsync.Value) string {
 
 // changeView is a change as programs read it.
 type changeView struct {
-	Kind    string         `json:"change"`
-	ID      string         `json:"id"`
-	User    string         `json:"user"`
-	Name    string         `json:"name,omitempty"`
-	Account string         `json:"account,omitempty"`
-	Why     string         `json:"why"`
-	Before  dirsync.Values `json:"before,omitempty"`
-	After   dirsync.Values `json:"after,omitempty"`
-	Result  string         `json:"result,omitempty"`
-	Error   string         `json:"error,omitempty"`
+	Kind    string `json:"change"`
+	ID      string `json:"id"`
+	User    string `json:"user"`
+	Name    string `json:"name,omitempty"`
+	Account string `json:"account,omitempty"`
+	// Join is the field by which an account that was there before was found to be this person's.
+	Join   string         `json:"join,omitempty"`
+	Why    string         `json:"why"`
+	Before dirsync.Values `json:"before,omitempty"`
+	After  dirsync.Values `json:"after,omitempty"`
+	Result string         `json:"result,omitempty"`
+	Error  string         `json:"error,omitempty"`
 }
 
 func viewChange(c dirsync.Change) changeView {
-	return changeView{Kind: c.Kind.String(), ID: string(c.Person), User: c.User, Name: c.Name, Account: c.Account, Why: c.Why, Before: c.Before, After: c.After}
+	return changeView{Kind: c.Kind.String(), ID: string(c.Person), User: c.User, Name: c.Name, Account: c.Account, Join: c.Join, Why: c.Why, Before: c.Before, After: c.After}
 }
