@@ -114,7 +114,7 @@ func (a *app) decide(ctx context.Context, ws []*wired, args []string, d decision
 	if err != nil {
 		return err
 	}
-	v := engine.Verdict{Hold: h.hold.ID, Digest: h.digest, By: decider(), Why: d.why}
+	v := engine.Verdict{Hold: h.hold.ID, Digest: h.digest, By: a.decider(), Why: d.why}
 	if v.People, err = h.listed(ctx, args[1:]); err != nil {
 		return err
 	}

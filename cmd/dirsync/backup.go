@@ -41,7 +41,7 @@ the configuration is wrong.`,
 }
 
 func (a *app) backup(ctx context.Context, st *store.Store, path string) error {
-	size, err := newFile(path, func(w io.Writer) error { return st.Backup(ctx, w) })
+	size, err := newFile(a.path(path), func(w io.Writer) error { return st.Backup(ctx, w) })
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ or the configuration is wrong.`,
 				if len(args) > 0 {
 					opts := storeOptions(cfg)
 					opts.ReadOnly = true
-					if st, err = store.Open(args[0], opts); err != nil {
+					if st, err = store.Open(a.path(args[0]), opts); err != nil {
 						return err
 					}
 					defer func() { err = errors.Join(err, st.Close()) }()

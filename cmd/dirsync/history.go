@@ -23,7 +23,7 @@ func (a *app) look(names []string, fn func(*Config, *store.Store, []string) erro
 	if err != nil {
 		return err
 	}
-	defer func() { _ = st.Close() }() // opened for reading: there is nothing to lose
+	defer func() { _ = a.closeStore(st) }() // opened for reading: there is nothing to lose
 	return fn(cfg, st, names)
 }
 

@@ -122,7 +122,7 @@ configuration is wrong.`,
 			ctx := cmd.Context()
 			views, err := a.settle(ctx, sync, args, func(w *wired, of []dirsync.Person) error {
 				// They are owed a look, so that what stands against them is lifted.
-				return errors.Join(w.engine.Ignore(ctx, of, decider(), reason), w.engine.TryAgain(ctx, of))
+				return errors.Join(w.engine.Ignore(ctx, of, a.decider(), reason), w.engine.TryAgain(ctx, of))
 			})
 			if err != nil {
 				return err

@@ -66,6 +66,14 @@ type app struct {
 	verbose    bool
 	// replicaLag is that of package graph; zero is its default.
 	replicaLag time.Duration
+
+	// args is the whole command line, without the program's name.
+	args []string
+	// host is the daemon that runs this command line for somebody else; nil if this is a process of its own. dir is then
+	// where relative paths begin, and by who decides.
+	host *daemon
+	dir  string
+	by   string
 }
 
 func (a *app) json() bool { return a.format == "json" }
@@ -90,6 +98,7 @@ func (a *app) main() {
 
 // run is the whole program, but for the process around it.
 func (a *app) run(ctx context.Context, args []string) int {
+	a.args = args
 	root := a.rootCommand()
 	root.SetArgs(args)
 	root.SetOut(a.stdout)
@@ -147,7 +156,7 @@ Try it without a tenant and without a configuration:
 				level = zerolog.DebugLevel
 			}
 			a.log = zerolog.New(zerolog.ConsoleWriter{Out: a.stderr, NoColor: true, TimeFormat: time.TimeOnly}).Level(level).With().Timestamp().Logger()
-			return nil
+			return a.place(cmd)
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exitError{code: exitUsage, err: err} })
@@ -158,9 +167,11 @@ Try it without a tenant and without a configuration:
 	}
 	flags.StringVarP(&a.configPath, "config", "c", config, "the configuration `file`; DIRSYNC_CONFIG sets another default")
 	flags.StringVarP(&a.format, "output", "o", "text", "text for people, json for programs")
+	flags.StringVar(&a.by, "decider", "", "who decides, as the daemon is told")
+	_ = flags.MarkHidden("decider") // it was defined in the line above
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "log every request to standard error")
 	root.AddCommand(
-		a.demoCommand(), a.connectCommand(), a.checkCommand(), a.fieldsCommand(), a.testCommand(), a.planCommand(), a.runCommand(),
+		a.serveCommand(), a.syncNowCommand(), a.demoCommand(), a.connectCommand(), a.checkCommand(), a.fieldsCommand(), a.testCommand(), a.planCommand(), a.runCommand(),
 		a.readCommand(), a.statusCommand(), a.historyCommand(), a.showCommand(), a.usersCommand(), a.groupsCommand(), a.versionCommand(),
 		a.generateCommand(),
 	)

@@ -31,6 +31,15 @@ func (a *app) joined(ctx context.Context, names []string, how access, fn func([]
 	if err != nil {
 		return err
 	}
+	if how != looking {
+		for _, name := range names {
+			release, err := a.hold(ctx, name)
+			if err != nil {
+				return err
+			}
+			defer release()
+		}
+	}
 	ws, err := a.joinAll(ctx, cfg, st, names, how)
 	if err == nil {
 		err = fn(ws)
@@ -38,7 +47,7 @@ func (a *app) joined(ctx context.Context, names []string, how access, fn func([]
 	for _, w := range ws {
 		w.client.Close()
 	}
-	return errors.Join(err, st.Close())
+	return errors.Join(err, a.closeStore(st))
 }
 
 func (a *app) joinAll(ctx context.Context, cfg *Config, st *store.Store, names []string, how access) ([]*wired, error) {

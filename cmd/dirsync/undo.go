@@ -135,7 +135,7 @@ func (a *app) findUndo(ctx context.Context, ws []*wired, id dirsync.RunID, peopl
 		}
 		slices.Reverse(ps) // groups first: whoever is put into one finds it there
 		for _, p := range ps {
-			up := undoPart{part: p, taking: engine.Taking{Run: r.ID, All: all, By: decider()}}
+			up := undoPart{part: p, taking: engine.Taking{Run: r.ID, All: all, By: a.decider()}}
 			if p.groups {
 				if r.Groups == nil || len(people) > 0 {
 					continue

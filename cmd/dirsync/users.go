@@ -240,7 +240,7 @@ Exit codes: 0 exported; 1 failed; 2 the command line or the configuration is wro
 				if file == "" {
 					return write(a.stdout)
 				}
-				return writeFile(file, write)
+				return writeFile(a.path(file), write)
 			})
 		},
 	}

@@ -34,7 +34,7 @@ type wired struct {
 
 // load reads the configuration and the names of the syncs to work on: those given, or all in order of their names.
 func (a *app) load(names []string) (*Config, []string, error) {
-	cfg, err := LoadConfig(a.configPath)
+	cfg, err := a.readConfig()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -55,6 +55,9 @@ func (a *app) load(names []string) (*Config, []string, error) {
 
 // openStore opens the store of a configuration.
 func (a *app) openStore(cfg *Config, readOnly bool) (*store.Store, error) {
+	if a.host != nil {
+		return a.host.st, nil
+	}
 	opts := storeOptions(cfg)
 	opts.ReadOnly, opts.Now = readOnly, a.now
 	st, err := store.Open(cfg.Store.Path, opts)
@@ -290,10 +293,7 @@ func (a *app) each(ctx context.Context, names []string, fn func(*wired) error) e
 	}
 	var worst error
 	for _, name := range names {
-		w, err := a.wire(ctx, cfg, st, name)
-		if err == nil {
-			err = fn(w)
-		}
+		err := a.withSync(ctx, cfg, st, name, fn)
 		if err != nil && len(names) > 1 && !said(err) {
 			a.exit(fmt.Errorf("sync %s: %w", name, err))
 			err = &exitError{code: exitFailed}
@@ -302,7 +302,21 @@ func (a *app) each(ctx context.Context, names []string, fn func(*wired) error) e
 			worst = err
 		}
 	}
-	return errors.Join(worst, st.Close())
+	return errors.Join(worst, a.closeStore(st))
+}
+
+// withSync calls fn for one sync, while nobody else does anything about it.
+func (a *app) withSync(ctx context.Context, cfg *Config, st *store.Store, name string, fn func(*wired) error) error {
+	release, err := a.hold(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer release()
+	w, err := a.wire(ctx, cfg, st, name)
+	if err != nil {
+		return err
+	}
+	return fn(w)
 }
 
 // said tells an error that only carries an exit code.

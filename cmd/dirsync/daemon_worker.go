@@ -1,0 +1,334 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"dirsync"
+	"dirsync/store"
+	"dirsync/sync/engine"
+	"dirsync/sync/schedule"
+	"dirsync/web"
+)
+
+// worker is what the daemon has of one sync: a loop that runs it, a loop that reads its tenant in between, and the lock by
+// which one thing at a time is done about it.
+type worker struct {
+	d    *daemon
+	name string
+	// busy holds one token while somebody runs, reads or decides about the sync.
+	busy              chan struct{}
+	applying, reading *schedule.Loop
+	cancel            context.CancelFunc
+	ended             sync.WaitGroup
+
+	// mu guards what follows: what the loops showed last and when, who has asked for the next run, and why nothing runs.
+	mu          sync.Mutex
+	apply, read schedule.State
+	looked      [2]time.Time
+	askedBy     string
+	paused      *pause
+}
+
+// The names of the notes in which the store keeps what a worker remembers.
+const (
+	noteSchedule = "schedule/"
+	noteReading  = "reading/"
+	notePause    = "pause/"
+)
+
+// newWorker goes on from what the store remembers of a sync.
+func (d *daemon) newWorker(ctx context.Context, cfg *Config, name string) (*worker, error) {
+	w := &worker{d: d, name: name, busy: make(chan struct{}, 1)}
+	for _, note := range []struct {
+		name string
+		to   any
+	}{{noteSchedule, &w.apply}, {noteReading, &w.read}, {notePause, &w.paused}} {
+		if err := d.readNote(ctx, note.name+name, note.to); err != nil {
+			return nil, err
+		}
+	}
+	apply, read := clocks(cfg, name)
+	w.applying = schedule.NewLoop(apply, w.apply, schedule.Callbacks{
+		Run: w.runDue, Now: d.now, Problem: w.notStored,
+		Save:  func(s schedule.State) error { return d.keepNote(noteSchedule+name, s) },
+		Watch: func(s schedule.State) { w.seen(0, s) },
+	})
+	w.reading = schedule.NewLoop(read, w.read, schedule.Callbacks{
+		Run: w.readDue, Now: d.now, Problem: w.notStored,
+		Save:  func(s schedule.State) error { return d.keepNote(noteReading+name, s) },
+		Watch: func(s schedule.State) { w.seen(1, s) },
+	})
+	return w, nil
+}
+
+// clocks say when a sync runs, and when it is read in between. Readings of syncs that share a time are spread over a tenth
+// of their distance, and at most over ten minutes.
+func clocks(cfg *Config, name string) (apply, read schedule.Clock) {
+	sc := cfg.Syncs[name]
+	apply = schedule.Clock{Name: name, Schedule: sc.Schedule.Schedule, Policy: sc.Schedule.Policy}
+	read = schedule.Clock{Name: name + " (reading)"}
+	every := time.Duration(sc.ReadEvery).Truncate(time.Minute)
+	if s, err := schedule.Every(every); err == nil { // the configuration was checked: an hour to six days
+		read.Schedule = s
+	}
+	read.Policy.Jitter = min(every/10, 10*time.Minute)
+	return apply, read
+}
+
+// readNote reads a note of the store as JSON. One that cannot be read is told and forgotten: it says when to run, and no
+// more than a run too many or too late can come of that.
+func (d *daemon) readNote(ctx context.Context, name string, to any) error {
+	b, err := d.st.Note(ctx, name)
+	if err != nil || b == nil {
+		return err
+	}
+	if err := json.Unmarshal(b, to); err != nil {
+		d.log.Warn().Str("note", name).Err(err).Msg("what was remembered cannot be read, and is forgotten")
+	}
+	return nil
+}
+
+// keepNote keeps a note as JSON; nil takes it away. It does so even while the daemon stops.
+func (d *daemon) keepNote(name string, v any) error {
+	var b []byte
+	if v != nil {
+		var err error
+		if b, err = json.Marshal(v); err != nil {
+			return err
+		}
+	}
+	return d.st.SetNote(context.WithoutCancel(d.ctx), name, b)
+}
+
+func (w *worker) notStored(err error) {
+	w.d.log.Error().Str("sync", w.name).Err(err).Str("hint", dirsync.HintOf(err)).Msg("the schedule could not be stored; it is tried again")
+}
+
+func (w *worker) seen(loop int, s schedule.State) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.looked[loop] = w.d.now()
+	if loop == 0 {
+		w.apply = s
+	} else {
+		w.read = s
+	}
+}
+
+// alive tells whether both loops have looked at the clock lately; they do so every minute.
+func (w *worker) alive(now time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	const late = 3 * time.Minute
+	return now.Sub(w.looked[0]) < late && now.Sub(w.looked[1]) < late
+}
+
+// state is how the schedule stands.
+func (w *worker) state() (apply schedule.State, paused *pause) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.apply, w.paused
+}
+
+func (w *worker) start(ctx context.Context) {
+	ctx, w.cancel = context.WithCancel(ctx)
+	now := w.d.now()
+	w.mu.Lock()
+	w.looked = [2]time.Time{now, now}
+	w.mu.Unlock()
+	w.ended.Go(func() { w.applying.Run(ctx) })
+	w.ended.Go(func() { w.reading.Run(ctx) })
+	w.d.known(ctx, w.name)
+}
+
+// wait waits until nothing of the worker runs any more.
+func (w *worker) wait() { w.ended.Wait() }
+
+// remove stops the worker and waits for the batch under way.
+func (w *worker) remove() {
+	w.cancel()
+	w.wait()
+}
+
+// reload takes over a schedule that may have changed.
+func (w *worker) reload(ctx context.Context, cfg *Config) error {
+	apply, read := clocks(cfg, w.name)
+	return errors.Join(w.applying.Reload(ctx, apply), w.reading.Reload(ctx, read))
+}
+
+// syncNow asks for a run; it returns when the wish is stored.
+func (w *worker) syncNow(ctx context.Context, by string) error {
+	w.mu.Lock()
+	w.askedBy = by
+	w.mu.Unlock()
+	if err := w.applying.SyncNow(ctx); err != nil {
+		return err
+	}
+	w.d.log.Info().Str("sync", w.name).Str("by", by).Msg("a run was asked for")
+	return nil
+}
+
+// take waits until nobody else does anything about the sync. waits is called first if somebody does.
+func (w *worker) take(ctx context.Context, waits func()) (release func(), err error) {
+	select {
+	case w.busy <- struct{}{}:
+	default:
+		waits()
+		select {
+		case w.busy <- struct{}{}:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return func() { <-w.busy }, nil
+}
+
+func (w *worker) waits() { w.d.log.Info().Str("sync", w.name).Msg("waiting for what is under way") }
+
+// asked returns who has asked for the run that begins now.
+func (w *worker) asked(todo schedule.Todo) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	by := w.askedBy
+	w.askedBy = ""
+	switch {
+	case !todo.Asked:
+		return "schedule"
+	case by == "": // before a restart
+		return "sync now"
+	}
+	return by
+}
+
+// runDue is a run of the loop. While the sync is paused, only a person makes it run.
+func (w *worker) runDue(ctx context.Context, todo schedule.Todo) (ended bool) {
+	if w.skips(todo) {
+		return true
+	}
+	release, err := w.take(ctx, w.waits)
+	if err != nil {
+		return false
+	}
+	defer release()
+	leave, err := w.d.enter(ctx)
+	if err != nil {
+		return false
+	}
+	defer leave()
+	r, err := w.run(ctx, engine.Options{AskedBy: w.asked(todo), RetryNow: todo.Asked})
+	if err != nil && ctx.Err() != nil {
+		w.d.log.Info().Str("sync", w.name).Uint64("run", uint64(r.ID)).Msg("the run was stopped; it begins again at the next start")
+		return false
+	}
+	w.outcome(context.WithoutCancel(ctx), r, err)
+	return true
+}
+
+// run makes one run. A run that could not even begin is written into the journal as one that failed.
+func (w *worker) run(ctx context.Context, opts engine.Options) (dirsync.Run, error) {
+	d, began := w.d, w.d.now()
+	d.log.Info().Str("sync", w.name).Str("asked_by", opts.AskedBy).Msg("a run begins")
+	d.metrics.RunBegan(w.name)
+	d.feed.Tell(web.Progress{Sync: w.name, Phase: string(dirsync.PhaseRead), Status: string(dirsync.Running), At: began})
+	r, err := w.pass(ctx, opts)
+	if err != nil && r.ID == 0 && ctx.Err() == nil {
+		r = w.unbegun(ctx, dirsync.Run{Sync: w.name, Status: dirsync.Failure, Phase: dirsync.PhaseEnded, Started: began, Ended: d.now(),
+			AskedBy: opts.AskedBy, Error: err.Error()})
+	}
+	status := string(r.Status)
+	if status == "" {
+		status = string(dirsync.Failure)
+	}
+	d.feed.Tell(web.Progress{Sync: w.name, Run: runName(r.ID), Phase: string(dirsync.PhaseEnded), Done: r.Counts.Changed(), Status: status, At: d.now()})
+	d.ran(context.WithoutCancel(ctx), w.name, r)
+	debug.FreeOSMemory() // a daemon is idle for days
+	return r, err
+}
+
+// pass joins the parts anew, so that a credential that was replaced is read, and runs the engine.
+func (w *worker) pass(ctx context.Context, opts engine.Options) (dirsync.Run, error) {
+	d := w.d
+	joined, err := d.wire(ctx, d.config(), d.st, w.name)
+	if err != nil {
+		return dirsync.Run{}, err
+	}
+	defer joined.client.Close()
+	if _, err := joined.client.Tenant(ctx); err != nil { // before anything is written: is it the tenant that was meant?
+		return dirsync.Run{}, err
+	}
+	joined.engine.Progress = w.progress(ctx, joined.sync)
+	return joined.engine.Run(ctx, opts)
+}
+
+// progress tells whoever watches how far a run has come.
+func (w *worker) progress(ctx context.Context, s *store.Sync) func(engine.Progress) {
+	run := ""
+	return func(p engine.Progress) {
+		if run == "" {
+			if runs, err := s.Runs(ctx, 0, 1); err == nil && len(runs) == 1 {
+				run = runName(runs[0].ID)
+			}
+		}
+		w.d.feed.Tell(web.Progress{Sync: w.name, Run: run, Phase: string(p.Phase), Done: p.Done, Total: p.Total,
+			Status: string(dirsync.Running), At: w.d.now()})
+	}
+}
+
+// unbegun writes a run into the journal that could not begin. Where the last run was cut off it is only returned, because
+// the engine goes by the last run in the journal when it makes certain of what that one has changed.
+func (w *worker) unbegun(ctx context.Context, r dirsync.Run) dirsync.Run {
+	s := w.d.st.Sync(w.name)
+	runs, err := s.Runs(ctx, 0, 1)
+	if err != nil || len(runs) > 0 && runs[0].Phase != dirsync.PhaseEnded {
+		return r
+	}
+	if id, err := s.NewRun(ctx, r); err == nil {
+		r.ID = id
+	}
+	return r
+}
+
+// readDue is a reading of the loop: it brings what is known of the tenant up to date, and changes nobody.
+func (w *worker) readDue(ctx context.Context, _ schedule.Todo) (ended bool) {
+	if _, paused := w.state(); paused != nil {
+		return true
+	}
+	release, err := w.take(ctx, w.waits)
+	if err != nil {
+		return false
+	}
+	defer release()
+	leave, err := w.d.enter(ctx)
+	if err != nil {
+		return false
+	}
+	defer leave()
+	began := w.d.now()
+	err = w.readOnce(ctx)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return false
+	case err != nil:
+		w.d.log.Error().Str("sync", w.name).Err(err).Str("hint", dirsync.HintOf(err)).Msg("the tenant could not be read; the next run reads it too")
+		w.stumble(context.WithoutCancel(ctx), err)
+	default:
+		w.d.log.Info().Str("sync", w.name).Dur("took", w.d.now().Sub(began)).Msg("the tenant was read")
+	}
+	w.d.measure(context.WithoutCancel(ctx), w.name)
+	debug.FreeOSMemory()
+	return true
+}
+
+func (w *worker) readOnce(ctx context.Context) error {
+	joined, err := w.d.wire(ctx, w.d.config(), w.d.st, w.name)
+	if err != nil {
+		return err
+	}
+	defer joined.client.Close()
+	return w.d.read(ctx, joined)
+}
