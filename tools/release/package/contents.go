@@ -34,6 +34,8 @@ func (p parts) contents(program, kind, work string) (files.Contents, error) {
 		directory("/usr/share/doc/dirsync", 0o755),
 		file(p.from("README.md"), "/usr/share/doc/dirsync/README.md", 0o644),
 		file(p.from("CHANGELOG.md"), "/usr/share/doc/dirsync/CHANGELOG.md", 0o644),
+		file(p.from("deploy/prometheus/alerts.yaml"), "/usr/share/doc/dirsync/alerts.yaml", 0o644),
+		file(p.from("deploy/grafana/dashboard.json"), "/usr/share/doc/dirsync/dashboard.json", 0o644),
 		file(p.bill, "/usr/share/doc/dirsync/dirsync.cdx.json", 0o644),
 		file(filepath.Join(p.generated, "completion", "dirsync.bash"), "/usr/share/bash-completion/completions/dirsync", 0o644),
 		file(filepath.Join(p.generated, "completion", "dirsync.fish"), "/usr/share/fish/vendor_completions.d/dirsync.fish", 0o644),

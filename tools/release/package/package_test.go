@@ -73,6 +73,8 @@ func tree(kind string) []string {
 		"drwxr-xr-x root /usr/share/doc/dirsync",
 		"-rw-r--r-- root /usr/share/doc/dirsync/CHANGELOG.md",
 		"-rw-r--r-- root /usr/share/doc/dirsync/README.md",
+		"-rw-r--r-- root /usr/share/doc/dirsync/alerts.yaml",
+		"-rw-r--r-- root /usr/share/doc/dirsync/dashboard.json",
 		"-rw-r--r-- root /usr/share/doc/dirsync/dirsync.cdx.json",
 		"-rw-r--r-- root /usr/share/fish/vendor_completions.d/dirsync.fish",
 		"-rw-r--r-- root /usr/share/man/man1/dirsync-run.1.gz",
