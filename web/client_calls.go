@@ -33,7 +33,7 @@ func (c *Client) SyncNow(ctx context.Context, sync, by string) error {
 
 // Progress is Observer.Progress. Its channel is closed, too, when the daemon stops or the connection breaks.
 func (c *Client) Progress(ctx context.Context, sync string) (<-chan Progress, error) {
-	res, err := c.send(ctx, http.MethodGet, syncPath(sync, "/progress"), nil, nil)
+	res, err := c.send(ctx, http.MethodGet, syncPath(sync, "/progress"), nil, nil) //nolint:bodyclose // the goroutine closes it
 	if err != nil {
 		return nil, err
 	}

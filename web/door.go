@@ -56,7 +56,9 @@ func (d *Door) Serve(ctx context.Context) error {
 	defer cancel()
 	_ = d.http.Shutdown(last) // who does not end in time is cut off by Close
 	d.Close()
-	<-broken
+	if err := <-broken; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve %s: %w", d.Addr(), err)
+	}
 	return nil
 }
 
@@ -122,7 +124,7 @@ func (s *Server) OpenTCP(t TCP) (*Door, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := s.open(l, tcpDoor, t.Tokens, t.Hosts)
+	d := s.open(bound(l), tcpDoor, t.Tokens, t.Hosts)
 	if t.TLS != nil {
 		config := t.TLS.Clone()
 		config.MinVersion = max(config.MinVersion, tls.VersionTLS12)
@@ -141,7 +143,7 @@ func (s *Server) OpenMetrics(addr string) (*Door, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.open(l, metricsDoor, nil, nil), nil
+	return s.open(bound(l), metricsDoor, nil, nil), nil
 }
 
 func listen(addr string) (net.Listener, error) {

@@ -126,7 +126,7 @@ func certificate(t *testing.T) tls.Certificate {
 
 func TestTCPNeeds(t *testing.T) {
 	token := []Token{tokenFor(t, "ops", "secret-token")}
-	cert := &tls.Config{Certificates: []tls.Certificate{certificate(t)}} //nolint:gosec // the lowest version is the server's business
+	cert := &tls.Config{Certificates: []tls.Certificate{certificate(t)}}
 	for name, tc := range map[string]struct {
 		tcp TCP
 		ok  bool
@@ -140,7 +140,7 @@ func TestTCPNeeds(t *testing.T) {
 		"no TLS, any address": {TCP{Addr: ":0", Tokens: token}, false},
 		"no TLS, IPv6":        {TCP{Addr: "[::]:0", Tokens: token}, false},
 		"no TLS, a name":      {TCP{Addr: "db.localhost.example:0", Tokens: token}, false},
-		"no certificate":      {TCP{Addr: "127.0.0.1:0", Tokens: token, TLS: &tls.Config{}}, false}, //nolint:gosec // as above
+		"no certificate":      {TCP{Addr: "127.0.0.1:0", Tokens: token, TLS: &tls.Config{}}, false},
 		"no port":             {TCP{Addr: "127.0.0.1", Tokens: token}, false},
 		"nothing":             {TCP{Tokens: token}, false},
 	} {
@@ -159,7 +159,7 @@ func TestTCPNeeds(t *testing.T) {
 func TestTLS(t *testing.T) {
 	cert := certificate(t)
 	d, err := (&Server{Daemon: newMemory()}).OpenTCP(TCP{Addr: "127.0.0.1:0", Tokens: []Token{tokenFor(t, "ops", "secret-token")},
-		TLS: &tls.Config{Certificates: []tls.Certificate{cert}}}) //nolint:gosec // the lowest version is what is tested
+		TLS: &tls.Config{Certificates: []tls.Certificate{cert}}})
 	serving(t, d, err)
 	pool := x509.NewCertPool()
 	leaf, err := x509.ParseCertificate(cert.Certificate[0])

@@ -50,7 +50,7 @@ type code struct {
 // dirsync.Error.
 const (
 	codeBadRequest   = "bad_request"
-	codeBadToken     = "bad_token" //nolint:gosec // the name of a code, no credential
+	codeBadToken     = "bad_token"
 	codeReadOnly     = "read_only"
 	codeCrossOrigin  = "cross_origin"
 	codeNoSuchPath   = "no_such_path"

@@ -131,7 +131,7 @@ func TestSlowReaders(t *testing.T) {
 				if got := time.Since(began); got != 0 {
 					t.Errorf("telling waited for %v", got)
 				}
-				time.Sleep(tc.wait + time.Second)
+				<-time.After(tc.wait + time.Second) // simulated
 				synctest.Wait()
 				if name == "a command" {
 					<-ended
@@ -232,4 +232,36 @@ func TestFeed(t *testing.T) {
 	cancel()
 	for range late {
 	}
+}
+
+// TestConnectionsAreBounded holds that whoever opens many connections and says nothing keeps others waiting and no longer
+// than it takes to see through them, and that a full door can be closed.
+func TestConnectionsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPipes()
+		s := &Server{Daemon: newMemory()}
+		d := s.open(bound(p), socketDoor, nil, nil)
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() { done <- d.Serve(ctx) }()
+		for range maxConns {
+			defer p.dial().Close()
+		}
+		began := time.Now()
+		client := newClient(func(context.Context) (net.Conn, error) { return p.dial(), nil })
+		defer client.Close()
+		if err := client.Ready(context.Background()); err != nil {
+			t.Error(err)
+		}
+		if got := time.Since(began); got < headerTimeout/2 || got > headerTimeout+time.Second {
+			t.Errorf("the next one waited for %v, want about %v", got, headerTimeout)
+		}
+		for range maxConns - 1 {
+			defer p.dial().Close()
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 }
