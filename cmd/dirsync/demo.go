@@ -55,7 +55,8 @@ directory in step with it: it verifies the tenant, previews the mapping and make
 first run; and it keeps a second directory in step with two groups and the people in
 them. Then people are hired, renamed, moved, blocked, deleted, restored and given bad
 data, they join and leave groups, a group is renamed and another deleted, and second
-runs show their plans and results.
+runs show their plans and results. In the end somebody's script deletes many people at
+once: that is held, some of it is approved, explained and taken back.
 
 With --dir everything is kept, with a configuration beside it that the other commands
 understand; a later demo with the same --dir goes on where this one stopped.
@@ -110,7 +111,7 @@ func (d *demo) run(ctx context.Context, once bool) (err error) {
 	}
 	if kept {
 		d.printf("\nEverything is in %s. Look around:\n", clean(d.dir))
-		for _, verb := range []string{"users list -c config.yaml", "show 1 -c config.yaml", "status -c sales.yaml", "groups list -c sales.yaml"} {
+		for _, verb := range []string{"users list -c config.yaml", "show 1 -c config.yaml", "holds -c config.yaml", "status -c sales.yaml", "groups list -c sales.yaml"} {
 			command, file, _ := strings.Cut(verb, " -c ")
 			d.printf("  dirsync %s -c %s\n", command, clean(filepath.Join(d.dir, file)))
 		}
@@ -260,7 +261,10 @@ func (d *demo) second(ctx context.Context) error {
 	if !d.json() {
 		d.printf("\n")
 	}
-	return d.sync(ctx, d.sales)
+	if err := d.sync(ctx, d.sales); err != nil {
+		return err
+	}
+	return d.accident(ctx)
 }
 
 func (d *demo) step(title string) {

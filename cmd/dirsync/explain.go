@@ -173,7 +173,7 @@ func (a *app) explain(ctx context.Context, w *wired, p dirsync.Person) (explainV
 		v.GoneSince = p.GoneAt
 	}
 	if p.Link.Account != "" {
-		v.Status, v.Joined, v.DeactivatedAt, v.Holds = "inactive", "made by dirsync, or found by the object id", p.Link.DeactivatedAt, p.Link.Held
+		v.Status, v.Joined, v.DeactivatedAt, v.Holds = "inactive", "made by dirsync or found by object id", p.Link.DeactivatedAt, p.Link.Held
 		if p.Link.Active {
 			v.Status = "active"
 		}

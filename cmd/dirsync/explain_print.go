@@ -67,6 +67,18 @@ func fit(s string, width int) string {
 }
 
 func (a *app) printExplanation(v explainView, group func(string) string) error {
+	a.printFacts(v)
+	if err := a.printRecord(v); err != nil {
+		return err
+	}
+	if err := a.printTraced(v); err != nil {
+		return err
+	}
+	return a.printChanges(v, a.now(), group)
+}
+
+// printFacts prints who somebody is, and what stands between them and a run.
+func (a *app) printFacts(v explainView) {
 	now := a.now()
 	a.printf("%s <%s>\n%s in sync %s\n\n", clean(v.Name), clean(v.User), clean(v.ID), clean(v.Sync))
 	if v.GoneSince.IsZero() {
@@ -81,13 +93,6 @@ func (a *app) printExplanation(v explainView, group func(string) string) error {
 	a.printAccount(v, now)
 	a.printStanding(v, now)
 	a.fact("a run would", "%s", wouldDo(v))
-	if err := a.printRecord(v); err != nil {
-		return err
-	}
-	if err := a.printTraced(v); err != nil {
-		return err
-	}
-	return a.printChanges(v, now, group)
 }
 
 func wouldDo(v explainView) string {
@@ -172,7 +177,10 @@ func (m markView) words(now time.Time) string {
 	if m.Why != "" {
 		text += ": " + m.Why
 	}
-	if m.Void {
+	switch {
+	case m.Void && m.Decision == dirsync.Approved.String():
+		return text + "; this was applied, or something else is known of them now"
+	case m.Void:
 		return text + "; this means nothing any more, because something else is known of them now"
 	}
 	if m.Decision == dirsync.Kept.String() {
