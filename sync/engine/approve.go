@@ -211,11 +211,9 @@ func (e *Engine) compare(ctx context.Context, h dirsync.Hold, batch []dirsync.Ch
 	if err != nil {
 		return err
 	}
-	people := make([]dirsync.Person, len(batch))
-	for i, c := range batch {
-		if people[i], err = e.Store.Person(ctx, c.Person); err != nil {
-			return err
-		}
+	people, err := e.peopleOf(ctx, batch)
+	if err != nil {
+		return err
 	}
 	decisions, err := pl.decide(ctx, people)
 	if err != nil {
@@ -281,16 +279,46 @@ func (e *Engine) verdict(ctx context.Context, h dirsync.Hold, v Verdict, kind di
 
 // digests returns what the source has said of the people of changes; see plan.PersonDigest.
 func (e *Engine) digests(ctx context.Context, changes []dirsync.Change) ([]string, error) {
-	ids := make([]dirsync.ID, len(changes))
-	people := make([]dirsync.Person, len(changes))
-	for i, c := range changes {
-		ids[i] = c.Person
-		var err error
-		if people[i], err = e.Store.Person(ctx, c.Person); err != nil {
-			return nil, err
-		}
+	people, err := e.peopleOf(ctx, changes)
+	if err != nil {
+		return nil, err
 	}
 	return e.digestsOf(ctx, people)
+}
+
+// peopleOf reads the people of changes, which are in order of a plan: those who lie close to one another at once, and the
+// others one by one.
+func (e *Engine) peopleOf(ctx context.Context, changes []dirsync.Change) ([]dirsync.Person, error) {
+	out := make([]dirsync.Person, len(changes))
+	for i := 0; i < len(changes); {
+		end := i + 1 // the end of those who are no more than a few apart
+		for end < len(changes) && changes[end].Seq > changes[end-1].Seq && changes[end].Seq < changes[end-1].Seq+8 {
+			end++
+		}
+		if end-i < 8 {
+			p, err := e.Store.Person(ctx, changes[i].Person)
+			if err != nil {
+				return nil, err
+			}
+			out[i] = p
+			i++
+			continue
+		}
+		people, err := e.Store.People(ctx, changes[i].Seq-1, int(changes[end-1].Seq-changes[i].Seq)+1)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range people {
+			if i < end && p.Seq == changes[i].Seq {
+				out[i] = p
+				i++
+			}
+		}
+		if i < end {
+			return nil, &dirsync.Error{Op: "read people", ID: changes[i].Person, Kind: dirsync.NotFound}
+		}
+	}
+	return out, nil
 }
 
 func (e *Engine) digestsOf(ctx context.Context, people []dirsync.Person) ([]string, error) {

@@ -84,17 +84,21 @@ func (e *Engine) eachUndone(ctx context.Context, t Taking, fn func([]TakenBack) 
 		if len(outcomes) == 0 {
 			return nil
 		}
-		var batch []TakenBack
+		var made []dirsync.Change
 		for _, o := range outcomes {
 			after = dirsync.PlanKey{Kind: o.Change.Kind, Seq: o.Change.Seq}
-			if o.Result != dirsync.Done || t.People != nil && !slices.Contains(t.People, o.Change.Person) {
-				continue
+			if o.Result == dirsync.Done && (t.People == nil || slices.Contains(t.People, o.Change.Person)) {
+				made = append(made, o.Change)
 			}
-			p, err := e.Store.Person(ctx, o.Change.Person)
-			if err != nil {
-				return err
-			}
-			batch = append(batch, TakenBack{Was: o.Change, Back: plan.Undo(o.Change, p, t.All)})
+		}
+		standings, err := e.Store.Standings(ctx, seqsOf(made))
+		if err != nil {
+			return err
+		}
+		batch := make([]TakenBack, len(made))
+		for i, c := range made {
+			p := dirsync.Person{Seq: c.Seq, ID: c.Person, Link: standings[i].Link, Owed: standings[i].Owed}
+			batch[i] = TakenBack{Was: c, Back: plan.Undo(c, p, t.All)}
 		}
 		if err := fn(batch); err != nil {
 			return err
@@ -134,29 +138,51 @@ func (e *Engine) Undo(ctx context.Context, t Taking) (dirsync.Run, error) {
 	return e.end(ctx, r, tl, err)
 }
 
+// undoing is a batch of an undoing: the changes, and the marks of those whom they are about.
+type undoing struct {
+	decisions []dirsync.Decision
+	marks     []dirsync.Mark
+}
+
 // takeBack plans and applies an undoing.
 func (e *Engine) takeBack(ctx context.Context, r *dirsync.Run, t Taking, tl *tally) error {
-	err := e.eachUndone(ctx, t, func(batch []TakenBack) error {
-		var decisions []dirsync.Decision
-		var changes []dirsync.Change
-		for _, b := range batch {
-			c := b.Back.Change
-			if c == nil {
-				continue
+	// Finding the way back for the next people overlaps writing down the last ones.
+	find := func(yield func(undoing) error) error {
+		return e.eachUndone(ctx, t, func(batch []TakenBack) error {
+			var changes []dirsync.Change
+			for _, b := range batch {
+				if b.Back.Change != nil {
+					changes = append(changes, *b.Back.Change)
+				}
 			}
-			c.Asked = c.Dangers()
-			c.Why = fmt.Sprintf("run %d is taken back", t.Run)
-			tl.plan(*c)
-			decisions, changes = append(decisions, dirsync.Decision{Seq: c.Seq, Mark: c.Mark, Change: c}), append(changes, *c)
-		}
-		if len(changes) == 0 {
-			return nil
-		}
-		if err := e.Store.Decide(ctx, r.ID, decisions); err != nil {
+			if len(changes) == 0 {
+				return nil
+			}
+			u, err := e.undoing(ctx, r, changes)
+			if err != nil {
+				return err
+			}
+			for _, d := range u.decisions {
+				tl.plan(*d.Change)
+			}
+			return yield(u)
+		})
+	}
+	var marks []dirsync.Mark // of several batches: what counts is that all are there before anything is applied
+	err := overlap(find, func(u undoing) error {
+		if err := e.Store.Decide(ctx, r.ID, u.decisions); err != nil {
 			return err
 		}
-		return e.keepUndone(ctx, r, changes)
+		if marks = append(marks, u.marks...); len(marks) < 5*e.batch() {
+			return nil
+		}
+		err := e.Store.Mark(ctx, marks)
+		marks = marks[:0]
+		return err
 	})
+	if err == nil {
+		err = e.Store.Mark(ctx, marks)
+	}
 	if err != nil {
 		return fmt.Errorf("plan: %w", err)
 	}
@@ -170,18 +196,22 @@ func (e *Engine) takeBack(ctx context.Context, r *dirsync.Run, t Taking, tl *tal
 	return nil
 }
 
-// keepUndone marks people whose change is taken back.
-func (e *Engine) keepUndone(ctx context.Context, r *dirsync.Run, changes []dirsync.Change) error {
+// undoing decides to make changes that take something back, and to keep their people as they then are.
+func (e *Engine) undoing(ctx context.Context, r *dirsync.Run, changes []dirsync.Change) (undoing, error) {
 	digests, err := e.digests(ctx, changes)
 	if err != nil {
-		return err
+		return undoing{}, err
 	}
-	marks := make([]dirsync.Mark, len(changes))
-	for i, c := range changes {
-		marks[i] = dirsync.Mark{Seq: c.Seq, Kind: dirsync.Kept, Digest: digests[i], Undone: r.ID, By: r.AskedBy, At: e.now(),
+	why := fmt.Sprintf("run %d is taken back", r.Undoes)
+	u := undoing{decisions: make([]dirsync.Decision, len(changes)), marks: make([]dirsync.Mark, len(changes))}
+	for i := range changes {
+		c := &changes[i]
+		c.Asked, c.Why = c.Dangers(), why
+		u.decisions[i] = dirsync.Decision{Seq: c.Seq, Mark: c.Mark, Change: c}
+		u.marks[i] = dirsync.Mark{Seq: c.Seq, Kind: dirsync.Kept, Digest: digests[i], Undone: r.ID, By: r.AskedBy, At: e.now(),
 			Why: fmt.Sprintf("run %d was taken back", r.Undoes)}
 	}
-	return e.Store.Mark(ctx, marks)
+	return u, nil
 }
 
 // forgetUndone takes away the marks of an undoing that ended before anything was taken back.
