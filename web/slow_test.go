@@ -265,3 +265,22 @@ func TestConnectionsAreBounded(t *testing.T) {
 		}
 	})
 }
+
+// ponderous takes its time for deciding.
+type ponderous struct{ *memory }
+
+func (p ponderous) Approve(ctx context.Context, v Verdict) (int, error) {
+	<-time.After(20 * time.Minute) // simulated
+	return p.memory.Approve(ctx, v)
+}
+
+// TestLongDecisions holds that the patience of the server is with itself, too: what takes long is still answered.
+func TestLongDecisions(t *testing.T) {
+	simulated(t, &Server{Daemon: ponderous{newMemory()}}, func(p *pipes) {
+		client := newClient(func(context.Context) (net.Conn, error) { return p.dial(), nil })
+		defer client.Close()
+		if n, err := client.Approve(context.Background(), Verdict{Hold: 3, Digest: testDigest}); n != 12 || err != nil {
+			t.Errorf("got %d, %v, want 12", n, err)
+		}
+	})
+}
