@@ -117,7 +117,9 @@ func (e *Engine) Undo(ctx context.Context, t Taking) (dirsync.Run, error) {
 	if err := e.recover(ctx); err != nil {
 		return dirsync.Run{}, fmt.Errorf("recover the last run: %w", err)
 	}
-	pv, err := e.PreviewUndo(ctx, t, func(TakenBack) error { return nil })
+	// What is found is kept until it is clear that it is what was seen, so that an ordinary run is read only once.
+	found := &taken{room: 5 * e.batch()}
+	pv, err := e.PreviewUndo(ctx, t, found.add)
 	switch {
 	case err != nil:
 		return dirsync.Run{}, fmt.Errorf("%s: %w", op, err)
@@ -133,9 +135,41 @@ func (e *Engine) Undo(ctx context.Context, t Taking) (dirsync.Run, error) {
 	}
 	tl := &tally{planned: map[dirsync.ChangeKind]int{}}
 	before := e.requests()
-	err = e.takeBack(ctx, &r, t, tl)
+	err = e.takeBack(ctx, &r, t, found, tl)
 	r.Requests.Target = e.requests().Target - before.Target
 	return e.end(ctx, r, tl, err)
+}
+
+// taken keeps what was found to be taken back, as long as there is room for all of it.
+type taken struct {
+	lines []TakenBack
+	room  int
+	full  bool
+}
+
+func (t *taken) add(b TakenBack) error {
+	switch {
+	case t.full:
+	case len(t.lines) == t.room:
+		t.lines, t.full = nil, true
+	default:
+		t.lines = append(t.lines, b)
+	}
+	return nil
+}
+
+// each calls fn for everything that is to be taken back, a batch at a time: as it was found, or, where there was no room
+// to keep it, as again finds it.
+func (t *taken) each(batch int, again func(func([]TakenBack) error) error, fn func([]TakenBack) error) error {
+	if t.full {
+		return again(fn)
+	}
+	for lines := range slices.Chunk(t.lines, batch) {
+		if err := fn(lines); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // undoing is a batch of an undoing: the changes, and the marks of those whom they are about.
@@ -145,10 +179,10 @@ type undoing struct {
 }
 
 // takeBack plans and applies an undoing.
-func (e *Engine) takeBack(ctx context.Context, r *dirsync.Run, t Taking, tl *tally) error {
+func (e *Engine) takeBack(ctx context.Context, r *dirsync.Run, t Taking, found *taken, tl *tally) error {
 	// Finding the way back for the next people overlaps writing down the last ones.
 	find := func(yield func(undoing) error) error {
-		return e.eachUndone(ctx, t, func(batch []TakenBack) error {
+		return found.each(e.batch(), func(fn func([]TakenBack) error) error { return e.eachUndone(ctx, t, fn) }, func(batch []TakenBack) error {
 			var changes []dirsync.Change
 			for _, b := range batch {
 				if b.Back.Change != nil {
