@@ -171,11 +171,12 @@ Try it without a tenant and without a configuration:
 	_ = flags.MarkHidden("decider") // it was defined in the line above
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "log every request to standard error")
 	root.AddCommand(
-		a.serveCommand(), a.syncNowCommand(), a.demoCommand(), a.connectCommand(), a.checkCommand(), a.fieldsCommand(), a.testCommand(), a.planCommand(), a.runCommand(),
+		a.demoCommand(), a.connectCommand(), a.checkCommand(), a.fieldsCommand(), a.testCommand(), a.planCommand(), a.runCommand(),
 		a.readCommand(), a.statusCommand(), a.historyCommand(), a.showCommand(), a.usersCommand(), a.groupsCommand(), a.versionCommand(),
 		a.generateCommand(),
 	)
 	root.AddCommand(a.safetyCommands()...)
+	root.AddCommand(a.serveCommand(), a.syncNowCommand(), a.healthCommand(), a.inboxCommand(), a.notifyCommand())
 	for _, c := range root.Commands() {
 		if c.Args == nil {
 			c.Args = cobra.NoArgs
