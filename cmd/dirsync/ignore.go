@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"dirsync"
+	"dirsync/store"
 )
 
 // settledView is what was decided about one person, as programs read it.
@@ -196,7 +197,7 @@ func (a *app) listIgnored(ctx context.Context, ws []*wired, limit int) error {
 		doc.list("ignored")
 	}
 	for _, w := range ws {
-		err := eachKept(ctx, w, func(p dirsync.Person, m dirsync.Mark) error {
+		list := func(p dirsync.Person, m dirsync.Mark) error {
 			v := ignoredView{viewSettled(w, p), viewMark(m)}
 			if doc != nil {
 				return doc.item(v)
@@ -205,9 +206,11 @@ func (a *app) listIgnored(ctx context.Context, ws []*wired, limit int) error {
 				t.Row(v.Sync, v.User, v.Name, v.About, v.By, when(m.At, a.now()), v.Why)
 			}
 			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("list who is ignored: %w", err)
+		}
+		for _, of := range []*store.Sync{w.sync, w.sync.Groups()} {
+			if err := eachKept(ctx, of, list); err != nil {
+				return fmt.Errorf("list who is ignored: %w", err)
+			}
 		}
 	}
 	switch {
@@ -226,11 +229,11 @@ func (a *app) listIgnored(ctx context.Context, ws []*wired, limit int) error {
 	return nil
 }
 
-// eachKept calls fn for each decision that somebody stays as they are.
-func eachKept(ctx context.Context, w *wired, fn func(dirsync.Person, dirsync.Mark) error) error {
+// eachKept calls fn for each decision that somebody, or a group, stays as they are.
+func eachKept(ctx context.Context, s *store.Sync, fn func(dirsync.Person, dirsync.Mark) error) error {
 	const limit = 500
 	for after := dirsync.Seq(0); ; {
-		marks, err := w.sync.Marked(ctx, after, limit)
+		marks, err := s.Marked(ctx, after, limit)
 		if err != nil || len(marks) == 0 {
 			return err
 		}
@@ -239,7 +242,7 @@ func eachKept(ctx context.Context, w *wired, fn func(dirsync.Person, dirsync.Mar
 			if m.Kind != dirsync.Kept {
 				continue
 			}
-			p, err := w.sync.People(ctx, m.Seq-1, 1)
+			p, err := s.People(ctx, m.Seq-1, 1)
 			if err != nil {
 				return err
 			}
