@@ -1,9 +1,11 @@
 package main
 
 import (
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -26,6 +28,38 @@ func TestDeployedConfigurations(t *testing.T) {
 		}
 		if cfg.Serve.Metrics == "" || cfg.Serve.Listen != "" {
 			t.Errorf("%s: got %+v, want signs of life for the kubelet and nothing else", file, cfg.Serve)
+		}
+	}
+}
+
+// TestOperationsGuide says that every command line of the guide is one that dirsync has, with its flags.
+func TestOperationsGuide(t *testing.T) {
+	text, err := os.ReadFile(filepath.FromSlash("../../docs/operations.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?ms)^```sh\n(.*?)^```$").FindAllStringSubmatch(string(text), -1)
+	inline := regexp.MustCompile("`(dirsync [^`]*)`").FindAllStringSubmatch(string(text), -1)
+	found := map[string]bool{}
+	for _, part := range slices.Concat(blocks, inline) {
+		lines := strings.ReplaceAll(part[1], "\\\n", " ")
+		for _, m := range regexp.MustCompile(`(?m)(?:^|sudo |-u dirsync |-- |contoso |exec dirsync )dirsync ([a-z][^#\n]*)`).FindAllStringSubmatch(lines, -1) {
+			words := strings.Fields(m[1])
+			root := newApp(io.Discard, io.Discard).rootCommand()
+			c, rest, err := root.Find(words)
+			if err != nil || c == root {
+				t.Errorf("dirsync %s: there is no such command", m[1])
+				continue
+			}
+			if err := c.ParseFlags(rest); err != nil {
+				t.Errorf("dirsync %s: %v", m[1], err)
+			}
+			found[c.Name()] = true
+		}
+	}
+	for _, want := range []string{"connect", "check", "test", "plan", "run", "status", "sync-now", "health", "holds", "backup", "restore"} {
+		if !found[want] {
+			t.Errorf("the guide does not show dirsync %s, or this test does not see it", want)
 		}
 	}
 }
