@@ -212,7 +212,7 @@ func stops(s os.Signal) bool { return s != reloadSignal && s != syncNowSignal }
 
 // How often the daemon looks at its configuration file, and how often it says how it stands.
 const (
-	fileEvery   = 5 * time.Second
+	fileEvery   = 10 * time.Second
 	statusEvery = 30 * time.Second
 )
 

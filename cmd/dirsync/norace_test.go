@@ -1,0 +1,6 @@
+//go:build !race
+
+package main
+
+// raceDetector says that the memory of this binary says nothing.
+const raceDetector = false

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"bufio"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+var (
+	idlePeople = flag.Int("idle-people", 2000, "how many people the tenant of TestIdle has")
+	idleFor    = flag.Duration("idle-for", 5*time.Second, "how long TestIdle watches a daemon that has nothing to do")
+)
+
+// TestIdle says what a daemon costs while it has nothing to do, after it has synced everybody: memory, wake-ups, and the
+// time from the start of its process until it is ready.
+func TestIdle(t *testing.T) {
+	_, config := newTenant(t, *idlePeople)
+	manually(t, config)
+	s := serving(t, config)
+	s.signal(syscall.SIGUSR1)
+	s.await(0, ended("success")...)
+	s.stop(syscall.SIGTERM)
+	began := time.Now()
+	s = serving(t, config)
+	took := time.Since(began)
+	from := s.said()
+	s.signal(syscall.SIGUSR1)
+	s.await(from, ended("success")...)
+	// What a run leaves behind is given back within a moment.
+	<-time.After(time.Second)
+	rss := anonymous(t, s.cmd.Process.Pid)
+	before := switches(t, s.cmd.Process.Pid)
+	<-time.After(*idleFor)
+	woken := float64(switches(t, s.cmd.Process.Pid)-before) / idleFor.Seconds()
+	t.Logf("%d people: ready after %v; idle with %.1f MB RssAnon and %.2f wake-ups a second", *idlePeople, took.Round(time.Millisecond), float64(rss)/1024, woken)
+	if limit := 40 << 10; rss > limit && !raceDetector {
+		t.Errorf("%d KB of anonymous memory, want at most %d", rss, limit)
+	}
+	// One timer may take a handful of switches between the threads of the runtime.
+	if woken > 10 {
+		t.Errorf("%.1f switches a second, want next to none", woken)
+	}
+}
+
+// anonymous is the anonymous memory of a process, in KB.
+func anonymous(t *testing.T, pid int) int {
+	t.Helper()
+	return statusField(t, fmt.Sprintf("/proc/%d/status", pid), "RssAnon:")
+}
+
+// switches counts how often the threads of a process have begun to wait.
+func switches(t *testing.T, pid int) int {
+	t.Helper()
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := 0
+	for _, task := range tasks {
+		sum += statusField(t, task, "voluntary_ctxt_switches:")
+	}
+	return sum
+}
+
+func statusField(t *testing.T, path, name string) int {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if rest, ok := strings.CutPrefix(lines.Text(), name); ok {
+			n, err := strconv.Atoi(strings.Fields(rest)[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+	}
+	t.Fatalf("%s has no %s", path, name)
+	return 0
+}
