@@ -225,7 +225,7 @@ func TestWalk(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	tenant, config := newTenant(t, people)
 	manually(t, config)
-	appendTo(t, config, "    limits: { deactivations: { count: 100000, share: 100%, floor: 100000 } }\n")
+	appendTo(t, config, "    limits: { deactivations: { count: 100000, share: 100%, floor: 100000 }, blankings: { count: 100000, share: 100%, floor: 100000 } }\n")
 	good := read(t, config)
 	w := &killWorld{t: t, tenant: tenant, path: filepath.Join(filepath.Dir(config), "dirsync.db"), safe: map[string]bool{},
 		accounts: map[dirsync.ID]string{}, phases: map[dirsync.Phase]int{}}
