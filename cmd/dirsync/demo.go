@@ -45,7 +45,8 @@ type demo struct {
 func (a *app) demoCommand() *cobra.Command {
 	var dir, file string
 	var users int
-	var once bool
+	var once, serves bool
+	var every time.Duration
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Watch dirsync at work on a simulated tenant; needs nothing",
@@ -58,17 +59,24 @@ data, they join and leave groups, a group is renamed and another deleted, and se
 runs show their plans and results. In the end somebody's script deletes many people at
 once: that is held, some of it is approved, explained and taken back.
 
+With --serve it runs the daemon instead, on a tenant in which something happens every
+few seconds, shows the mails that it sends, and says how to ask it for a run.
+
 With --dir everything is kept, with a configuration beside it that the other commands
 understand; a later demo with the same --dir goes on where this one stopped.
 
 Exit codes: 0 the demonstration ran, rejected people included; 1 failed; 2 the command
 line is wrong.`,
 		Example: `  dirsync demo
+  dirsync demo --serve
   dirsync demo --once --users 100000
   dirsync demo --once --tenant recorded-users.json -o json
   dirsync demo --dir /tmp/demo && dirsync users list -c /tmp/demo/config.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if every <= 0 {
+				return usageError("--every %s: choose a length of time, such as 10s", every)
+			}
 			if users < 1 || users > 5_000_000 {
 				return usageError("--users %d: choose between 1 and 5,000,000", users)
 			}
@@ -77,6 +85,9 @@ line is wrong.`,
 				return err
 			}
 			d.groups()
+			if serves {
+				return d.serveDemo(cmd.Context(), every)
+			}
 			return d.run(cmd.Context(), once)
 		},
 	}
@@ -84,6 +95,9 @@ line is wrong.`,
 	cmd.Flags().StringVar(&file, "tenant", "", "load people from recorded Graph JSON, {\"value\":[...]}, instead of making them up")
 	cmd.Flags().IntVar(&users, "users", 200, "how many people the simulated tenant has")
 	cmd.Flags().BoolVar(&once, "once", false, "stop after the first run")
+	cmd.Flags().BoolVar(&serves, "serve", false, "run the daemon on the simulated tenant, until it is stopped")
+	cmd.Flags().DurationVar(&every, "every", 10*time.Second, "with --serve: how often something happens in the tenant")
+	cmd.MarkFlagsMutuallyExclusive("once", "serve")
 	return cmd
 }
 

@@ -36,14 +36,22 @@ type service struct {
 }
 
 // serving starts the daemon of a configuration and waits until it is ready.
-func serving(t testing.TB, config string, env ...string) *service {
+func serving(t testing.TB, config string) *service {
 	t.Helper()
-	s := &service{t: t, config: config, cmd: child(t, "serve", "-c", config), ended: make(chan struct{}), news: make(chan struct{})}
-	s.cmd.Env = append(s.cmd.Env, env...)
+	s := starting(t, config, "serve", "-c", config)
+	s.await(0, `"message":"ready"`)
+	return s
+}
+
+// starting starts a command that goes on until it is stopped.
+func starting(t testing.TB, config string, args ...string) *service {
+	t.Helper()
+	s := &service{t: t, config: config, cmd: child(t, args...), ended: make(chan struct{}), news: make(chan struct{})}
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.cmd.Stdout = s.cmd.Stderr
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +75,6 @@ func serving(t testing.TB, config string, env ...string) *service {
 			t.Logf("the daemon said:\n%s", s.log())
 		}
 	})
-	s.await(0, `"message":"ready"`)
 	return s
 }
 
