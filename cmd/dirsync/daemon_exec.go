@@ -9,6 +9,7 @@ import (
 
 	"dirsync"
 	"dirsync/store"
+	"dirsync/sync/engine"
 	"dirsync/web"
 )
 
@@ -68,4 +69,36 @@ func (a *app) hold(ctx context.Context, name string) (release func(), err error)
 		return nil, err
 	}
 	return w.take(ctx, func() { a.note("%s: a run is under way; waiting for its end", clean(name)) })
+}
+
+// follow makes a run that somebody asks for at the command line one that the daemon knows of.
+func (a *app) follow(ctx context.Context, w *wired) func(engine.Progress) {
+	if a.host == nil {
+		return func(engine.Progress) {}
+	}
+	of, err := a.host.worker(w.name)
+	if err != nil { // it is being taken away
+		return func(engine.Progress) {}
+	}
+	a.host.metrics.RunBegan(w.name)
+	return of.progress(ctx, w.sync)
+}
+
+// followed tells of such a run as of any other.
+func (a *app) followed(ctx context.Context, w *wired, r dirsync.Run, err error) {
+	if a.host == nil {
+		return
+	}
+	of, missing := a.host.worker(w.name)
+	if missing != nil {
+		return
+	}
+	broken := ctx.Err() != nil && err != nil
+	ctx = context.WithoutCancel(ctx)
+	a.host.feed.Tell(web.Progress{Sync: w.name, Run: runName(r.ID), Phase: string(dirsync.PhaseEnded), Done: r.Counts.Changed(),
+		Status: orElse(string(r.Status), string(dirsync.Failure)), At: a.now()})
+	a.host.ran(ctx, w.name, r)
+	if !broken {
+		of.outcome(ctx, r, err)
+	}
 }

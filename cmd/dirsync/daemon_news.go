@@ -185,8 +185,14 @@ func (d *daemon) ran(ctx context.Context, name string, r dirsync.Run) {
 // known shows the metrics of a sync before it has run.
 func (d *daemon) known(ctx context.Context, name string) {
 	runs, err := d.st.Sync(name).Runs(ctx, 0, 500)
-	if err == nil {
-		d.metrics.Known(name, d.started, runs)
+	if err != nil {
+		return
+	}
+	if since, err := d.knownSince(ctx, name); err == nil {
+		if sc := d.config().Syncs[name]; sc != nil && sc.Schedule.Schedule.Manual() {
+			since = time.Time{} // nobody misses a run that nobody asks for
+		}
+		d.metrics.Known(name, since, runs)
 	}
 	d.measure(ctx, name)
 }

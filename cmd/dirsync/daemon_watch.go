@@ -190,13 +190,5 @@ func (d *daemon) lastGood(ctx context.Context, name string) (time.Time, error) {
 		}
 		before = runs[len(runs)-1].ID
 	}
-	var since time.Time
-	if err := d.readNote(ctx, noteKnown+name, &since); err != nil {
-		return since, err
-	}
-	if since.IsZero() {
-		since = d.now()
-		return since, d.keepNote(noteKnown+name, since)
-	}
-	return since, nil
+	return d.knownSince(ctx, name)
 }

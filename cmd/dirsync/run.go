@@ -113,14 +113,19 @@ func (a *app) runOne(ctx context.Context, w *wired, askedBy string) (dirsync.Run
 func (a *app) runWith(ctx context.Context, w *wired, opts engine.Options) (dirsync.Run, error) {
 	opts.RetryNow = true
 	progress := newProgress(a.stderr, a.json())
-	w.engine.Progress = func(p engine.Progress) { progress.Show(phaseWords(p.Phase), p.Done, p.Total) }
 	defer progress.Close()
 	if _, err := w.client.Tenant(ctx); err != nil { // before anything is written: is it the tenant that was meant?
 		return dirsync.Run{}, err
 	}
+	tell := a.follow(ctx, w)
+	w.engine.Progress = func(p engine.Progress) {
+		progress.Show(phaseWords(p.Phase), p.Done, p.Total)
+		tell(p)
+	}
 	unbound := boundMemory()
 	r, err := w.engine.Run(ctx, opts)
 	unbound()
+	a.followed(ctx, w, r, err)
 	progress.Close()
 	if r.ID != 0 && !a.json() {
 		if err := a.printRun(r); err != nil {

@@ -23,6 +23,7 @@ type statusView struct {
 	Failing   int    `json:"failing"`
 	Differing int    `json:"differing"`
 	safetyTotals
+	scheduleView
 	LastRead    time.Time `json:"last_read,omitzero"`
 	Reading     bool      `json:"reading_unfinished"`
 	LastRun     *runView  `json:"last_run,omitempty"`
@@ -92,6 +93,9 @@ func (a *app) status(ctx context.Context, cfg *Config, st *store.Store, name str
 	if err := a.statusOfReadings(ctx, cfg, s, &v); err != nil {
 		return v, err
 	}
+	if v.scheduleView, err = statusOfSchedule(ctx, cfg.Syncs[name], st, name); err != nil {
+		return v, err
+	}
 	runs, err := s.Runs(ctx, 0, 500)
 	if err != nil {
 		return v, err
@@ -131,6 +135,7 @@ func (a *app) printStatus(views []statusView) error {
 		return err
 	}
 	for _, v := range views {
+		a.printSchedule(v)
 		a.printSafety(v)
 		a.printDiffering(v.Sync, v.Differing)
 		if v.status == dirsync.Failure {
