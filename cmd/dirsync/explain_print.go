@@ -215,7 +215,6 @@ func (a *app) printTraced(v explainView) error {
 	t := NewTable(a.style, "FIELD", "FROM", "OUTPUT", "TARGET HOLDS", "A RUN")
 	var long []string
 	for _, f := range v.Fields {
-		from := f.Expression
 		var in []string
 		for _, i := range f.Input {
 			raw := "(absent)"
@@ -224,11 +223,14 @@ func (a *app) printTraced(v explainView) error {
 			}
 			in = append(in, i.Property+" = "+raw)
 		}
-		if f.Form != "from" && f.Form != "value" || len(in) == 0 {
-			long = append(long, f.Field+" = "+f.Form+": "+strings.Join(strings.Fields(f.Expression), " ")+" of "+strings.Join(in, ", "))
+		from := strings.Join(in, ", ")
+		switch f.Form {
+		case "from":
+		case "value":
+			from = "the same for everybody"
+		default: // an expression stands below the table, with what goes into it
+			long = append(long, f.Field+" = "+f.Form+": "+strings.Join(strings.Fields(f.Expression), " ")+" of "+from)
 			from = f.Form
-		} else {
-			from = strings.Join(in, ", ")
 		}
 		does := f.Because
 		if f.Written {

@@ -149,8 +149,7 @@ const (
 // reading of groups has ended.
 func chosenGroups(ctx context.Context, t *Tenant, from From, s *store.Sync, cursor dirsync.Cursor) ([]chosenView, error) {
 	// Nothing is asked, so a client that cannot sign in will do: this works without the right to read the credential.
-	client, err := graph.New(graph.Config{Tenant: t.ID, Cloud: graph.Cloud(t.Cloud), Authority: t.Authority, BaseURL: t.Graph,
-		Credential: graph.Credential{AzureCLI: true}})
+	client, err := speechless(t)
 	if err != nil {
 		return nil, err
 	}
