@@ -43,6 +43,9 @@ func importRules() map[string]struct{ code, tests []string } {
 		"dirsynctest":     {code: []string{root, "sync/engine"}},
 		// The language of SCIM, for the client and the server: it knows nobody either.
 		"scim": {},
+		// Provisioning to applications that speak it, and one to try that on.
+		"scim/client":   {code: []string{root, "scim"}, tests: []string{"scim/scimtest", "dirsynctest"}},
+		"scim/scimtest": {code: []string{"scim"}},
 		// The API, its client, and the metrics: it asks a Daemon, which the command is.
 		"web": {code: []string{root}},
 		// Telling people.

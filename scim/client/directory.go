@@ -1,0 +1,376 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"dirsync"
+	"dirsync/scim"
+)
+
+const (
+	// fresh is how long a listing answers who is there. It is longer than a run takes to plan, and shorter than the time
+	// between runs; who came meanwhile shows as a conflict.
+	fresh = time.Hour
+	// settling is how long a list may take to show what was written.
+	settling = 5 * time.Minute
+)
+
+// directory is what is known of who is there: users by whose they are and by their names, or groups.
+type directory struct {
+	c *Client
+	// endpoint is "/Users" or "/Groups"; key is the attribute by which the target tells resources apart.
+	endpoint, key, what string
+
+	building sync.Mutex // one listing at a time
+	mu       sync.Mutex
+	table    *index // nil: not known
+	built    time.Time
+	// pages is how many requests the last listing took; 0 if there was none.
+	pages int
+	// own are the writes of the last minutes, newest last, which a list may not show yet.
+	own []ownWrite
+	// doubtful are people of whom a creation may have taken effect: they are looked for, whatever the table says.
+	doubtful map[dirsync.ID]bool
+	// filters says what was learned about filters, by attribute.
+	filters map[string]bool
+}
+
+// ownWrite is an account as this client left it; gone without a person and name if it was deleted.
+type ownWrite struct {
+	at     time.Time
+	id     string
+	person dirsync.ID
+	name   string
+	gone   bool
+}
+
+func newDirectory(c *Client, endpoint, key, what string) *directory {
+	return &directory{c: c, endpoint: endpoint, key: key, what: what, doubtful: map[dirsync.ID]bool{}, filters: map[string]bool{}}
+}
+
+// noted remembers what a write left.
+func (d *directory) noted(id string, person dirsync.ID, name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.keep(ownWrite{at: time.Now(), id: id, person: person, name: name})
+	delete(d.doubtful, person)
+}
+
+// forgot remembers that an account is not there.
+func (d *directory) forgot(id string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.keep(ownWrite{at: time.Now(), id: id, gone: true})
+}
+
+func (d *directory) keep(w ownWrite) {
+	n := 0
+	for n < len(d.own) && w.at.Sub(d.own[n].at) > settling {
+		n++
+	}
+	d.own = append(d.own[n:], w)
+	if d.table != nil {
+		w.onto(d.table)
+	}
+}
+
+func (w ownWrite) onto(x *index) {
+	if w.gone {
+		x.remove(w.id)
+	} else {
+		x.set(w.id, w.person, w.name)
+	}
+}
+
+// doubt says that a creation may have taken effect.
+func (d *directory) doubt(person dirsync.ID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.doubtful[person] = true
+}
+
+// known answers from the table; the last result is false if it cannot.
+func (d *directory) known(person dirsync.ID) (id string, sure bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.table == nil || time.Since(d.built) > fresh || d.doubtful[person] {
+		return "", false
+	}
+	id, _ = d.table.person(person)
+	return id, true
+}
+
+// owner says whose an account is, from the table.
+func (d *directory) owner(id string) (person dirsync.ID, sure bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.table == nil || time.Since(d.built) > fresh {
+		return "", false
+	}
+	return d.table.account(id)
+}
+
+func (d *directory) named(name string) (id string, sure bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.table == nil || time.Since(d.built) > fresh {
+		return "", false
+	}
+	id, _ = d.table.named(name)
+	return id, true
+}
+
+// errEnough stops a listing that costs more than asking for each.
+var errEnough = errors.New("enough")
+
+// prepare makes ready to answer n questions about who is there, at the cost of the fewest requests: by a listing, or by
+// nothing at all where asking for each costs less and works.
+func (d *directory) prepare(ctx context.Context, n int) error {
+	d.mu.Lock()
+	ready := d.table != nil && time.Since(d.built) <= fresh
+	cheap := d.pages > 0 && n < d.pages && d.filters["externalId"] || d.c.profile.Filter == FilterWorks && n == 1
+	d.mu.Unlock()
+	if n == 0 || ready || cheap {
+		return nil
+	}
+	return d.refresh(ctx, n, nil)
+}
+
+// refresh lists everybody and calls fn, if it is not nil, for each. If only n questions are to be answered and that turns
+// out to be cheaper with filters, it stops after the first page; zero means that the whole list is wanted.
+func (d *directory) refresh(ctx context.Context, n int, fn func(*scim.Object) error) error {
+	d.building.Lock()
+	defer d.building.Unlock()
+	table := newIndex()
+	k := call{op: "list " + d.what, path: d.endpoint, query: url.Values{}}
+	if d.endpoint == "/Groups" {
+		k.query.Set("excludedAttributes", "members")
+	}
+	w := &walk{c: d.c, call: k}
+	w.page = func(resources []*scim.Object, more int) error {
+		if n > 0 && w.requests == 1 && n < more && d.filtering(ctx, resources) {
+			d.mu.Lock()
+			d.pages = more + 1
+			d.mu.Unlock()
+			return errEnough
+		}
+		return nil
+	}
+	began := time.Now()
+	err := w.each(ctx, func(o *scim.Object) error {
+		name, _ := o.Text(d.key)
+		table.set(identifier(o), source(o), name)
+		if fn == nil {
+			return nil
+		}
+		return fn(o)
+	})
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, own := range d.own {
+		if began.Sub(own.at) <= settling {
+			own.onto(table)
+		}
+	}
+	d.table, d.built, d.pages = table, time.Now(), max(1, w.requests)
+	// Whoever is in the list is found; who is not, and was doubtful, may still be on the way.
+	for person := range d.doubtful {
+		if _, ok := table.person(person); ok {
+			delete(d.doubtful, person)
+		}
+	}
+	return nil
+}
+
+// source is whose a resource is.
+func source(o *scim.Object) dirsync.ID {
+	v, _ := o.Get("externalId")
+	return dirsync.ID(plain(v))
+}
+
+// filtering tells whether accounts can be found by externalId, which it tries out with one that is known to be there.
+func (d *directory) filtering(ctx context.Context, resources []*scim.Object) bool {
+	switch d.c.profile.Filter {
+	case FilterWorks:
+		return true
+	case FilterNone:
+		return false
+	}
+	d.mu.Lock()
+	works, tried := d.filters["externalId"]
+	d.mu.Unlock()
+	if tried {
+		return works
+	}
+	for _, o := range resources {
+		if person := source(o); person != "" {
+			found, err := d.ask(ctx, "externalId", string(person))
+			if err != nil {
+				return false // what it means is learned or not; the listing will meet it again if it is a failure
+			}
+			d.learn("externalId", len(found) > 0)
+			return len(found) > 0
+		}
+	}
+	return false
+}
+
+func (d *directory) learn(attr string, works bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.filters[attr] = works
+}
+
+// mayAsk tells whether asking with a filter is worth a try.
+func (d *directory) mayAsk(attr string) bool {
+	if d.c.profile.Filter == FilterNone {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	works, tried := d.filters[attr]
+	return works || !tried && (d.c.profile.Filter == FilterWorks || attr != "externalId")
+}
+
+// errNoFilter says that the target does not filter by an attribute.
+var errNoFilter = errors.New("the target does not filter")
+
+// ask finds resources by the value of an attribute. Answers that do not fit the filter show that it was ignored.
+func (d *directory) ask(ctx context.Context, attr, value string) ([]*scim.Object, error) {
+	filter := scim.Compare{Path: scim.Path{Name: attr}, Op: scim.Eq, Value: value}
+	k := call{op: "find " + d.what, method: http.MethodGet, path: d.endpoint, query: url.Values{"filter": {filter.String()}}}
+	page, err := d.c.list(ctx, k)
+	switch status := said(err); {
+	case status == http.StatusBadRequest || status == http.StatusNotImplemented || status == http.StatusForbidden:
+		d.learn(attr, false)
+		return nil, errNoFilter
+	case status == http.StatusNotFound:
+		return nil, nil // some answer so when nobody is found
+	case err != nil:
+		return nil, err
+	}
+	for _, o := range page.Resources {
+		v, _ := o.Get(attr)
+		if got := plain(v); got != value && (attr == "externalId" || dirsync.Fold(got) != dirsync.Fold(value)) || identifier(o) == "" {
+			d.learn(attr, false)
+			return nil, errNoFilter
+		}
+	}
+	if len(page.Resources) > 0 {
+		d.learn(attr, true)
+	}
+	return page.Resources, nil
+}
+
+// find returns the id of a person's account, "" if there is none.
+func (d *directory) find(ctx context.Context, person dirsync.ID) (string, error) {
+	if person == "" {
+		return "", nil
+	}
+	if id, sure := d.known(person); sure {
+		return id, nil
+	}
+	if d.mayAsk("externalId") {
+		found, err := d.ask(ctx, "externalId", string(person))
+		if err == nil {
+			if len(found) == 0 {
+				return "", nil
+			}
+			return identifier(found[0]), nil
+		}
+		if !errors.Is(err, errNoFilter) {
+			return "", err
+		}
+	}
+	if err := d.refresh(ctx, 0, nil); err != nil {
+		return "", err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	id, _ := d.table.person(person)
+	return id, nil
+}
+
+// holder returns the resource with a name, nil if there is none.
+func (d *directory) holder(ctx context.Context, name string) (*scim.Object, error) {
+	if name == "" {
+		return nil, nil //nolint:nilnil // nobody has no name
+	}
+	if d.mayAsk(d.key) {
+		found, err := d.ask(ctx, d.key, name)
+		if err == nil && len(found) > 0 {
+			return found[0], nil
+		}
+		d.mu.Lock()
+		trusted := d.filters[d.key] || d.c.profile.Filter == FilterWorks
+		d.mu.Unlock()
+		if err == nil && trusted {
+			return nil, nil //nolint:nilnil // there is none
+		}
+		if err != nil && !errors.Is(err, errNoFilter) {
+			return nil, err
+		}
+	}
+	if err := d.refresh(ctx, 0, nil); err != nil {
+		return nil, err
+	}
+	id, _ := d.named(name)
+	if id == "" {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	o, err := d.get(ctx, id)
+	if dirsync.KindOf(err) == dirsync.NotFound {
+		return nil, nil //nolint:nilnil // it went meanwhile
+	}
+	return o, err
+}
+
+// get reads one resource.
+func (d *directory) get(ctx context.Context, id string) (*scim.Object, error) {
+	k := call{op: "read one of the " + d.what, method: http.MethodGet, path: d.path(id)}
+	if d.endpoint == "/Groups" {
+		k.query = url.Values{"excludedAttributes": {"members"}}
+	}
+	answer, err := d.c.do(ctx, k)
+	if err != nil {
+		if said(err) == http.StatusBadRequest && !d.there(ctx, id) {
+			return nil, d.c.fault(k, dirsync.NotFound, err) // 400 where 404 is meant
+		}
+		return nil, err
+	}
+	if answer.object == nil || identifier(answer.object) != id {
+		return nil, d.c.fault(k, dirsync.Unavailable, errors.New("the target answered with another resource"))
+	}
+	return answer.object, nil
+}
+
+// there asks a new list whether an id is still there. What cannot be found out counts as there.
+func (d *directory) there(ctx context.Context, id string) bool {
+	if d.refresh(ctx, 0, nil) != nil {
+		return true
+	}
+	_, ok := d.owner(id)
+	return ok
+}
+
+// exists tells whether a resource is there.
+func (d *directory) exists(ctx context.Context, id string) (bool, error) {
+	_, err := d.get(ctx, id)
+	if dirsync.KindOf(err) == dirsync.NotFound {
+		return false, nil
+	}
+	return true, err
+}
+
+func (d *directory) path(id string) string { return d.endpoint + "/" + url.PathEscape(id) }
