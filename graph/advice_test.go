@@ -94,7 +94,8 @@ func situations(t testing.TB) []situation {
 			tenant: &graphtest.Tenant{Certificate: other, Now: time.Now}},
 		{name: "another cloud's Graph", change: func(c *graph.Config) { c.BaseURL = "https://graph.example/v1.0" }},
 	}
-	for _, code := range []int{7000222, 700024, 7000112, 65001, 650056, 53003, 530035, 90038, 50194, 1002012, 7000218, 90055, 50196, 50034, 7000229, 70021} {
+	for _, code := range []int{7000222, 700024, 700027, 7000112, 65001, 650056, 650052, 53003, 530035, 900023, 90038, 900382, 50194, 9001023,
+		1002012, 70011, 28002, 70003, 7000218, 90055, 50196, 50034, 7000229, 70021} {
 		list = append(list, situation{name: fmt.Sprint("sign-in error ", code), faults: graphtest.Faults{SignIn: code}})
 	}
 	return append(list,

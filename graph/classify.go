@@ -127,6 +127,9 @@ func (c *Client) graphError(op string, a answer) error {
 	}
 	e := &dirsync.Error{Op: op, Err: errors.New(text)}
 	e.Kind, e.Hint = c.judge(a, fault)
+	if notPermitted(a) {
+		e.Err = needed(userPermission, e.Err)
+	}
 	if e.Kind == dirsync.Throttled || e.Kind == dirsync.Unavailable {
 		if wait, ok := retryAfter(a.header, c.cfg.Now()); ok {
 			e.RetryAt = c.cfg.Now().Add(wait)
@@ -166,7 +169,7 @@ func (c *Client) decodeError(op string, a answer, err error) error {
 		return nil
 	}
 	if errors.Is(err, errLimited) {
-		return &dirsync.Error{Op: op, Kind: dirsync.Permission, Err: err,
+		return &dirsync.Error{Op: op, Kind: dirsync.Permission, Err: needed(userPermission, err),
 			Hint: c.grant() + c.tokens.granted()}
 	}
 	return &dirsync.Error{Op: op, Kind: dirsync.Unavailable,

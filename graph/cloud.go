@@ -29,6 +29,15 @@ const (
 // Clouds are all clouds by their names.
 func Clouds() []Cloud { return []Cloud{Global, USGovL4, USGovL5, China} }
 
+// cloudNames are all names of clouds, as they stand in a sentence.
+func cloudNames() string {
+	names := make([]string, 0, len(Clouds()))
+	for _, cloud := range Clouds() {
+		names = append(names, string(cloud))
+	}
+	return strings.Join(names, ", ")
+}
+
 // Addresses returns where a cloud's tokens come from, and the root of its Graph, as Config's Authority and BaseURL want
 // them. The empty Cloud is Global; of a name that is none, both addresses are empty.
 func (c Cloud) Addresses() (authority, baseURL string) {
@@ -49,11 +58,7 @@ func (c Cloud) Addresses() (authority, baseURL string) {
 // cloud's at all is that of a private endpoint, a proxy or a simulation, and is left alone.
 func (c Cloud) check(authority, baseURL string) []error {
 	if own, _ := c.Addresses(); own == "" {
-		names := make([]string, 0, len(Clouds()))
-		for _, cloud := range Clouds() {
-			names = append(names, string(cloud))
-		}
-		return []error{fmt.Errorf("there is no cloud %q: the clouds are %s", string(c), strings.Join(names, ", "))}
+		return []error{fmt.Errorf("there is no cloud %q: the clouds are %s", string(c), cloudNames())}
 	}
 	if c == "" {
 		c = Global

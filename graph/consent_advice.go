@@ -46,7 +46,7 @@ func consentAdvice() []advice {
 
 func (c *Client) judgeConsent(fault signInFault) (dirsync.ErrorKind, string) {
 	fill := strings.NewReplacer("{tenant}", c.tenantName(), "{client}", c.cfg.ClientID, "{authority}", c.cfg.Authority, "{scope}", c.tokens.scope,
-		"{ask}", "open the link again")
+		"{ask}", "open the link again", "{clouds}", cloudNames())
 	for _, row := range append(consentAdvice(), signInAdvice()...) {
 		if slices.ContainsFunc(fault.Codes, func(code int) bool { return slices.Contains(row.codes, code) }) {
 			return row.kind, fill.Replace(row.hint)

@@ -135,6 +135,9 @@ func (g *GroupSource) all() *groups.GroupsRequestBuilder {
 func (g *GroupSource) fault(op string, a answer) error {
 	err := g.client.graphError(op, a)
 	if e, ok := errors.AsType[*dirsync.Error](err); ok && notPermitted(a) {
+		if n, ok := errors.AsType[*permissionError](e.Err); ok {
+			e.Err = needed(groupPermission, n.err)
+		}
 		e.Hint = g.grant(groupPermission, "groups")
 	}
 	return err
@@ -143,7 +146,7 @@ func (g *GroupSource) fault(op string, a answer) error {
 // limited names the permission for groups in the error of an answer that has only their ids.
 func (g *GroupSource) limited(err error) error {
 	if e, ok := errors.AsType[*dirsync.Error](err); ok && errors.Is(err, errLimitedGroup) {
-		e.Kind, e.Err, e.Hint = dirsync.Permission, errLimitedGroup, g.grant(groupPermission, "groups")
+		e.Kind, e.Err, e.Hint = dirsync.Permission, needed(groupPermission, errLimitedGroup), g.grant(groupPermission, "groups")
 	}
 	return err
 }
@@ -164,7 +167,7 @@ func (g *GroupSource) checkHidden(ctx context.Context, op string, r dirsync.Reco
 		return err
 	}
 	return &dirsync.Error{Op: op, ID: r.ID, Kind: dirsync.Permission, Field: "groups", Value: r.Attrs.Text(groupTitle),
-		Err:  fmt.Errorf("the group %q hides its members, and the application may not see them", clip(r.Attrs.Text(groupTitle))),
+		Err:  needed(hiddenPermission, fmt.Errorf("the group %q hides its members, and the application may not see them", clip(r.Attrs.Text(groupTitle)))),
 		Hint: g.grant(hiddenPermission, "hidden members of groups") + " Or leave the group out."}
 }
 

@@ -219,7 +219,7 @@ func TestHiddenMembership(t *testing.T) {
 	for _, cfg := range []graph.GroupsConfig{{All: true}, {Chosen: []string{"Secret"}}, {Chosen: []string{"Open"}, Nested: true}} {
 		got := newTeams()
 		_, err := got.try(w.client.Groups(cfg), "")
-		if want := `read groups (` + g[1] + `): the group "Secret" hides its members, and the application may not see them`; err == nil || err.Error() != want || dirsync.KindOf(err) != dirsync.Permission || !strings.Contains(dirsync.HintOf(err), "Member.Read.Hidden") {
+		if want := `read groups (` + g[1] + `): Member.Read.Hidden is needed: the group "Secret" hides its members, and the application may not see them`; err == nil || err.Error() != want || dirsync.KindOf(err) != dirsync.Permission || !strings.Contains(dirsync.HintOf(err), "Member.Read.Hidden") {
 			t.Errorf("%+v: got %v (%s), want %s", cfg, err, dirsync.HintOf(err), want)
 		}
 		if _, there := got.groups[dirsync.ID(g[1])]; there {

@@ -98,6 +98,19 @@ const (
 	hiddenPermission = "Member.Read.Hidden"
 )
 
+// permissionError is a refusal with the permission that it is for. The journal and the notifications keep an error's text
+// and not its hint, so the name has to be in the text.
+type permissionError struct {
+	permission string
+	err        error
+}
+
+func needed(permission string, err error) error { return &permissionError{permission, err} }
+
+func (e *permissionError) Error() string { return e.permission + " is needed: " + e.err.Error() }
+
+func (e *permissionError) Unwrap() error { return e.err }
+
 // grant is advice to grant the one permission without which nobody can be read.
 func (c *Client) grant() string { return c.grantOf(userPermission, "the users") }
 

@@ -113,17 +113,19 @@ type advice struct {
 	hint  string
 }
 
-// signInAdvice is the table. {tenant}, {client}, {ask}, {authority} and {scope} stand for what is configured.
+// signInAdvice is the table. {tenant}, {client}, {ask}, {authority} and {scope} stand for what is configured, and
+// {clouds} for what can be.
 func signInAdvice() []advice {
 	return []advice{
 		{[]int{700016, 7000229}, dirsync.Unauthorized, "The application {client} is not known in tenant {tenant}. Check the client id and the tenant id; if both are right, have an administrator of the tenant {ask}."},
 		{[]int{700038}, dirsync.Unauthorized, "The client id {client} is mistyped. Copy the Application (client) ID from the app registration's overview page."},
 		{[]int{7000215}, dirsync.Unauthorized, "The client secret is wrong. Paste the secret's Value, not its Secret ID. A new secret takes up to a minute to work."},
 		{[]int{7000222}, dirsync.Unauthorized, "The client secret has expired. Create a new one under Certificates & secrets of the app registration and put it in place of the old one, or use a certificate."},
-		{[]int{90002, 900023, 50059, 900021}, dirsync.Unauthorized, "There is no tenant {tenant} at {authority}. Check the tenant id, and whether the tenant belongs to another national cloud."},
-		{[]int{90038, 900382, 900383}, dirsync.Unauthorized, "The tenant {tenant} belongs to another national cloud than {authority}. Set the authority and the Graph address of that cloud."},
-		{[]int{500011}, dirsync.Unauthorized, "The tenant does not know {scope}. The Graph address belongs to another cloud than the tenant."},
-		{[]int{65001, 650056, 650052, 650057}, dirsync.Permission, "The application has no consent in the tenant. Have an administrator {ask}; it needs User.Read.All, and Organization.Read.All for the tenant's name."},
+		{[]int{90002, 900023, 50059, 900021}, dirsync.Unauthorized, "There is no tenant {tenant} at {authority}. Check the tenant id, and whether the tenant belongs to another national cloud; cloud is one of {clouds}."},
+		{[]int{90038, 900382, 900383}, dirsync.Unauthorized, "The tenant {tenant} belongs to another national cloud than {authority}. Set cloud to the tenant's own, which is one of {clouds}."},
+		{[]int{500011}, dirsync.Unauthorized, "The tenant does not know {scope}. The Graph address belongs to another cloud than the tenant. Set cloud to the tenant's own, which is one of {clouds}, and leave the addresses out."},
+		{[]int{650052}, dirsync.Permission, "The tenant has no subscription to a service of which the application wants permissions. Remove those permissions from the app registration {client}, and ask for consent again."},
+		{[]int{65001, 650056, 650057}, dirsync.Permission, "The application has no consent in the tenant. Have an administrator {ask}; it needs User.Read.All, and Organization.Read.All for the tenant's name."},
 		{[]int{7000218}, dirsync.Unauthorized, "The request reached the sign-in service without its credential. Look for a proxy that changes requests."},
 		{[]int{700027, 700021, 7000214}, dirsync.Unauthorized, "The tenant does not know the certificate. Upload the certificate, without its key, under Certificates & secrets of the app registration {client}."},
 		{[]int{70021, 700211, 700212, 700213}, dirsync.Unauthorized, "The application {client} does not trust this workload. Compare issuer, subject and audience in the message with the ones under Certificates & secrets, Federated credentials, of the app registration."},
@@ -138,7 +140,7 @@ func signInAdvice() []advice {
 
 func (c *Client) judgeSignIn(a answer, fault signInFault) (dirsync.ErrorKind, string) {
 	fill := strings.NewReplacer("{tenant}", c.cfg.Tenant, "{client}", c.cfg.ClientID, "{ask}", c.ask(),
-		"{authority}", c.cfg.Authority, "{scope}", c.tokens.scope)
+		"{authority}", c.cfg.Authority, "{scope}", c.tokens.scope, "{clouds}", cloudNames())
 	for _, row := range signInAdvice() {
 		if slices.ContainsFunc(fault.Codes, func(code int) bool { return slices.Contains(row.codes, code) }) {
 			return row.kind, fill.Replace(row.hint) + c.clockHint()
