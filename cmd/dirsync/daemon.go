@@ -33,7 +33,6 @@ type daemon struct {
 	st      *store.Store
 	started time.Time
 	feed    web.Feed
-	metrics *web.Metrics
 
 	// ctx ends when the daemon begins to stop. loops are what has to end before it has stopped.
 	ctx   context.Context //nolint:containedctx // it lives as long as the daemon
@@ -53,11 +52,11 @@ type daemon struct {
 
 // newDaemon makes a daemon of an open store. Nothing runs yet.
 func newDaemon(a *app, cfg *Config, st *store.Store) *daemon {
-	d := &daemon{app: a, st: st, started: a.now(), metrics: web.NewMetrics(version()), cfg: cfg, workers: map[string]*worker{},
+	d := &daemon{app: a, st: st, started: a.now(), cfg: cfg, workers: map[string]*worker{},
 		lanes: make(chan struct{}, maxRuns)}
 	// Runs write nothing for people; what is noted on the way goes to the log.
 	quiet := *a
-	quiet.stderr = logLines{a.log}
+	quiet.stderr, quiet.metrics = logLines{a.log}, web.NewMetrics(version())
 	quiet.format = jsonLog
 	d.app = &quiet
 	return d

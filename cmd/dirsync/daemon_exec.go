@@ -17,7 +17,7 @@ import (
 func (d *daemon) exec(ctx context.Context, c web.Command, stdout, stderr io.Writer) int {
 	a := newApp(stdout, stderr)
 	a.style, a.now, a.replicaLag = style{colored: c.Color}, d.now, d.replicaLag
-	a.host, a.dir = d, c.Dir
+	a.host, a.dir, a.metrics = d, c.Dir, d.metrics
 	return a.run(ctx, c.Args)
 }
 

@@ -63,6 +63,9 @@ func (d *daemon) newWorker(ctx context.Context, cfg *Config, name string) (*work
 		Save:  func(s schedule.State) error { return d.keepNote(noteReading+name, s) },
 		Watch: func(s schedule.State) { w.seen(1, s) },
 	})
+	// Until the loops have looked at the clock for the first time, what is shown is what they are going to find.
+	w.apply, _ = apply.Started(w.apply, d.now())
+	w.read, _ = read.Started(w.read, d.now())
 	return w, nil
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"dirsync"
+	"dirsync/web"
 )
 
 // The exit codes. Every command's help names those that it uses.
@@ -72,8 +73,10 @@ type app struct {
 	// host is the daemon that runs this command line for somebody else; nil if this is a process of its own. dir is then
 	// where relative paths begin, and by who decides.
 	host *daemon
-	dir  string
-	by   string
+	// metrics count what is sent to tenants; nil counts nothing.
+	metrics *web.Metrics
+	dir     string
+	by      string
 }
 
 func (a *app) json() bool { return a.format == "json" }

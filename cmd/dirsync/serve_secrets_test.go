@@ -111,7 +111,7 @@ serve: { listen: %q, metrics: %q, tokens: [ { name: ci, token: %q } ] }
 		t.Errorf("exit %d", code)
 	}
 	all := seen.String() + s.log()
-	if len(all) < 5000 || !strings.Contains(all, "dirsync_") {
+	if len(all) < 5000 || !strings.Contains(all, `host="127.0.0.1"`) {
 		t.Fatalf("there is too little to look at: %s", all)
 	}
 	for name, secret := range secrets {

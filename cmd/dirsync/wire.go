@@ -277,6 +277,10 @@ func (a *app) graphConfig(t *Tenant) (graph.Config, error) {
 			return graph.Config{}, errors.New("read the trusted certificates: " + string(t.CA) + " holds no PEM certificate")
 		}
 	}
+	// The endpoint of a managed identity must not be asked through a proxy, which only graph's own transport sees to.
+	if a.metrics != nil && t.Credential.ManagedIdentity == "" {
+		gc.Transport = newCounting(gc.RootCAs, a.metrics)
+	}
 	return gc, nil
 }
 
