@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"dirsync"
 )
@@ -28,12 +29,14 @@ func wrapped(s string, width int) []string {
 	var lines []string
 	line := ""
 	for word := range strings.FieldsSeq(s) {
-		for textWidth(word) > width {
+		for len(word) > width { // in bytes, which costs nothing to count
+			head := prefix(word, width)
+			if len(head) == len(word) {
+				break
+			}
 			if line != "" {
 				lines, line = append(lines, line), ""
 			}
-			head := fit(word, width+1)
-			head = strings.TrimSuffix(head, "…")
 			lines, word = append(lines, head), word[len(head):]
 		}
 		switch {
@@ -53,17 +56,27 @@ func fit(s string, width int) string {
 	if textWidth(s) <= width {
 		return s
 	}
-	var b strings.Builder
-	n := 0
-	for _, r := range s {
-		w := textWidth(string(r))
-		if n+w > width-1 {
+	return prefix(s, width-1) + "…"
+}
+
+// prefix is the beginning of a text that takes at most width columns, but at least its first character.
+func prefix(s string, width int) string {
+	end, columns := 0, 0
+	for i, r := range s {
+		if columns += textWidth(string(r)); i > 0 && columns > width {
 			break
 		}
-		n += w
-		b.WriteRune(r)
+		end = i + max(1, utf8.RuneLen(r))
 	}
-	return b.String() + "…"
+	// Some characters are wider together than one by one.
+	for textWidth(s[:end]) > width {
+		_, last := utf8.DecodeLastRuneInString(s[:end])
+		if last == end {
+			break
+		}
+		end -= last
+	}
+	return s[:end]
 }
 
 func (a *app) printExplanation(v explainView, group func(string) string) error {
