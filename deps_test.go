@@ -85,6 +85,7 @@ func onlyIn() []libraryRule {
 		{"github.com/wneessen/go-mail", "mail is the business of notify", []string{"notify"}, false},
 		{"github.com/nicholas-fedor/shoutrrr", "chat is the business of notify", []string{"notify"}, false},
 		{"github.com/robfig/cron", "its timers forget and its parser panics; sync/schedule compares with it in tests", []string{"sync/schedule"}, true},
+		{"github.com/coreos/go-systemd", "the service manager is the business of cmd", []string{"cmd/dirsync"}, false},
 		{"go.yaml.in/yaml", "the configuration is the business of cmd", []string{"cmd/dirsync"}, false},
 	}
 }

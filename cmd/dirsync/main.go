@@ -1,7 +1,8 @@
 // Command dirsync keeps an application's users in step with a Microsoft Entra ID tenant.
 //
 // Each verb has a file of its own; wire.go joins the packages into a sync; config*.go reads the configuration; and
-// output*.go writes for people and programs.
+// output*.go writes for people and programs. serve.go and daemon*.go are the daemon, and remote.go is how the other verbs
+// are run by it.
 package main
 
 import (
