@@ -18,7 +18,9 @@ type syncCheckView struct {
 	Fields int          `json:"fields"`
 	Reads  []string     `json:"reads"`
 	Chosen []chosenView `json:"chosen_groups,omitempty"`
-	Error  string       `json:"error,omitempty"`
+	// Primed says that the beginning of the first reading is marked; see engine.Engine.Prime.
+	Primed bool   `json:"first_reading_primed,omitempty"`
+	Error  string `json:"error,omitempty"`
 }
 
 // checkStore opens the store and checks every sync of a tenant that there is a client for.
@@ -59,10 +61,7 @@ func (a *app) checkSyncs(ctx context.Context, cfg *Config, st *store.Store, name
 				v.Error = err.Error()
 				a.exit(fmt.Errorf("sync %s: %w", name, err))
 			}
-			// The first reading of a large tenant is faster if its beginning was marked some time before.
-			if err := w.engine.Prime(ctx); err != nil {
-				a.log.Info().Str("sync", name).Err(err).Msg("the first reading is not prepared")
-			}
+			a.prime(ctx, w, &v)
 		}
 		views = append(views, v)
 	}
@@ -70,6 +69,24 @@ func (a *app) checkSyncs(ctx context.Context, cfg *Config, st *store.Store, name
 		return views, all
 	}
 	return views, nil
+}
+
+// prime marks the beginning of a large tenant's first reading, which is faster if that was done some time before. What
+// goes wrong with it is no fault of the configuration and changes nothing but the time. While somebody does anything
+// about the sync, it is being read and there is nothing to prepare.
+func (a *app) prime(ctx context.Context, w *wired, v *syncCheckView) {
+	release, free := a.tryHold(w.name)
+	if !free {
+		return
+	}
+	defer release()
+	var err error
+	if v.Primed, err = w.engine.Prime(ctx); err != nil {
+		a.log.Info().Str("sync", w.name).Err(err).Msg("the first reading is not prepared")
+	}
+	if v.Primed && !a.json() {
+		a.printf("The first reading of %s is prepared: begun half a minute from now or later, it waits for nothing\n", clean(w.name))
+	}
 }
 
 // checkGroups finds the groups that a sync names, and shows them.

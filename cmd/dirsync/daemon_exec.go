@@ -102,3 +102,15 @@ func (a *app) followed(ctx context.Context, w *wired, r dirsync.Run, err error) 
 		of.outcome(ctx, r, err)
 	}
 }
+
+// tryHold is hold for what need not be done now: it does not wait.
+func (a *app) tryHold(name string) (release func(), free bool) {
+	if a.host == nil {
+		return func() {}, true
+	}
+	w, err := a.host.worker(name)
+	if err != nil {
+		return nil, false
+	}
+	return w.tryTake()
+}

@@ -144,9 +144,40 @@ func (w *worker) start(ctx context.Context) {
 	w.mu.Lock()
 	w.looked = [2]time.Time{now, now}
 	w.mu.Unlock()
+	w.ended.Go(func() { w.prime(ctx) })
 	w.ended.Go(func() { w.applying.Run(ctx) })
 	w.ended.Go(func() { w.reading.Run(ctx) })
 	w.d.known(ctx, w.name)
+}
+
+// prime marks the beginning of a sync's first reading, which is faster in a large tenant if that was done some time before.
+// It gives up soon, since a run may be waiting, and nothing depends on it.
+func (w *worker) prime(ctx context.Context) {
+	release, free := w.tryTake()
+	if !free {
+		return
+	}
+	defer release()
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if state, err := w.d.st.Sync(w.name).ReadState(ctx); err != nil || state.Base != "" || state.Open {
+		return
+	}
+	joined, err := w.d.wire(ctx, w.d.config(), w.d.st, w.name)
+	if err == nil {
+		defer joined.client.Close()
+		_, err = joined.client.Tenant(ctx)
+	}
+	primed := false
+	if err == nil {
+		primed, err = joined.engine.Prime(ctx)
+	}
+	switch {
+	case err != nil:
+		w.d.log.Info().Str("sync", w.name).Err(err).Msg("the first reading is not prepared")
+	case primed:
+		w.d.log.Info().Str("sync", w.name).Msg("the first reading is prepared")
+	}
 }
 
 // wait waits until nothing of the worker runs any more.
@@ -189,6 +220,16 @@ func (w *worker) take(ctx context.Context, waits func()) (release func(), err er
 		}
 	}
 	return func() { <-w.busy }, nil
+}
+
+// tryTake is take for what need not be done now.
+func (w *worker) tryTake() (release func(), free bool) {
+	select {
+	case w.busy <- struct{}{}:
+		return func() { <-w.busy }, true
+	default:
+		return nil, false
+	}
 }
 
 func (w *worker) waits() { w.d.log.Info().Str("sync", w.name).Msg("waiting for what is under way") }

@@ -150,23 +150,32 @@ func (rd *reading) run(ctx context.Context) error {
 	}
 }
 
-// Prime marks the beginning of the first reading, if that makes it faster and nothing was read yet. Whatever goes wrong
-// with it, the first reading only takes longer.
-func (e *Engine) Prime(ctx context.Context) error {
+// Prime marks the beginning of the first reading, if that makes it faster and nothing was read yet, and says whether it
+// is marked, by this call or an earlier one. Whatever goes wrong with it, the first reading only takes longer. It must
+// not be called while the sync is read.
+func (e *Engine) Prime(ctx context.Context) (bool, error) {
 	p, ok := e.Source.(dirsync.Primer)
 	if !ok {
-		return nil
+		return false, nil
 	}
 	state, err := e.Store.ReadState(ctx)
-	if err != nil || state.Base+state.Page+state.Begin != "" || state.Open {
-		return err
+	switch {
+	case err != nil || state.Open || state.Base+state.Page != "":
+		return false, err
+	case state.Begin != "":
+		return true, nil
 	}
 	begin, err := p.Prime(ctx)
 	if err != nil || begin == "" {
-		return err
+		return false, err
+	}
+	// The answer has taken its time. What was read meanwhile counts, and this beginning does not.
+	now, err := e.Store.ReadState(ctx)
+	if err != nil || now != state {
+		return false, err
 	}
 	state.Begin = begin
-	return e.Store.SetReadState(ctx, state)
+	return true, e.Store.SetReadState(ctx, state)
 }
 
 // begin begins a round where the last one ended.
