@@ -134,14 +134,9 @@ func (s *Source) readFirst(ctx context.Context, m mark, fn func(dirsync.Page) er
 // false when Graph has no such token or no such lists. No Cursor is handed out before the wait is over, so that none
 // leads around it.
 func (f *first) begin(ctx context.Context) (bool, error) {
-	link, wait := "", f.client.cfg.ReplicaLag
-	if r := f.mark.First; r != nil {
-		link, wait = r.Then, f.left()
-	} else {
-		var err error
-		if link, err = f.latest(ctx, f.mark); err != nil || link == "" {
-			return false, err
-		}
+	link, wait, err := f.token(ctx)
+	if err != nil || link == "" {
+		return false, err
 	}
 	names, err := f.sample(ctx)
 	if errors.Is(err, errNoParts) {
@@ -156,6 +151,16 @@ func (f *first) begin(ctx context.Context) (bool, error) {
 	}
 	f.enter(firstRound{Phase: phaseList, Then: link, Open: parts(names)}, "", true)
 	return true, nil
+}
+
+// token is the token from which on changes are told, and how long must still be waited until every replica knows what it
+// stands for: that of a primed round, or a new one. It is empty when Graph gives none.
+func (f *first) token(ctx context.Context) (link string, wait time.Duration, err error) {
+	if r := f.mark.First; r != nil {
+		return r.Then, f.left(), nil
+	}
+	link, err = f.latest(ctx, f.mark)
+	return link, f.client.cfg.ReplicaLag, err
 }
 
 // settle waits until every replica knows what any of them knows now, or knew when less than ReplicaLag is left.
