@@ -246,7 +246,7 @@ func (d *demo) first(ctx context.Context) error {
 	if err := d.sync(ctx, d.staff); err != nil {
 		return err
 	}
-	d.step("4. Another directory has only those who are in Sales or Support, and these groups (dirsync run -c sales.yaml)")
+	d.step("4. Another directory has only those who are in Sales, in which Sales Berlin is nested, or Support, and these two groups (dirsync run -c sales.yaml)")
 	if err := d.sync(ctx, d.sales); err != nil || d.json() {
 		return err
 	}

@@ -140,7 +140,11 @@ func (a *app) printStatus(views []statusView) error {
 		a.printDiffering(v.Sync, v.Differing)
 		if v.status == dirsync.Failure {
 			a.printf("\n%s: the last run failed: %s\n", clean(v.Sync), clean(v.LastRun.Error))
-			a.printf("  the last run that changed what it could ended %s\n", when(v.LastSuccess, now))
+			if v.LastSuccess.IsZero() {
+				a.printf("  no run has ended well yet\n")
+			} else {
+				a.printf("  the last run that changed what it could ended %s\n", when(v.LastSuccess, now))
+			}
 		}
 	}
 	return nil
