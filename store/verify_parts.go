@@ -44,11 +44,9 @@ func (v *verifier) memberships(x *syncTx) error {
 		return nil
 	}
 	err := v.rows(x.people, "membership", func(seq uint64, body []byte) error {
-		p, err := decodePerson(decode(body), seq)
-		if err != nil {
-			return nil // it was found already
-		}
-		if _, ok := dirsync.MembershipOf(p.ID, p.Kind); !ok {
+		p, broken := decodePerson(decode(body), seq)
+		// A row that cannot be read was found already.
+		if _, ok := dirsync.MembershipOf(p.ID, p.Kind); broken == nil && !ok {
 			v.found("membership %d is called %q, which names no group and member", seq, p.ID)
 		}
 		return nil
