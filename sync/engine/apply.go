@@ -260,9 +260,9 @@ func (e *Engine) outcome(c dirsync.Change, was dirsync.Standing, ap dirsync.Appl
 			held, _ := o.Link.Held.Get(field)
 			o.Differs = o.Differs || c.Kind == dirsync.Create && !want.Same(held)
 		}
-		if c.Kind == dirsync.Deactivate && !o.Link.IsZero() && e.Policy.WhenDeleted == plan.Delete && e.Policy.Grace > 0 {
-			// The deletion that comes after the grace period stays owed. Somebody who was only blocked from signing in is
-			// looked at then as well, and nothing comes of it.
+		if c.Kind == dirsync.Deactivate && !o.Link.IsZero() && e.Policy.Deletes() && e.Policy.Grace > 0 {
+			// The deletion that comes after the grace period stays owed. Somebody who was only blocked from signing in, or who
+			// left in the one way that deletes nobody, is looked at then as well, and nothing comes of it.
 			o.Owed = &dirsync.Owed{Why: dirsync.WhyGrace, Since: now, Due: o.Link.DeactivatedAt.Add(e.Policy.Grace)}
 		}
 		return o

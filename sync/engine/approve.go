@@ -14,7 +14,8 @@ type Verdict struct {
 	Hold dirsync.HoldID
 	// Digest is that of the list which they have seen, or its beginning, at least eight characters.
 	Digest string
-	// People are those whom it is about; nil means everybody on the list.
+	// People are those whom it is about; nil means everybody on the list. An approval for everybody leaves out whoever was
+	// rejected before.
 	People []dirsync.ID
 	// By and Why say who decides, and their reason. A rejection needs a reason.
 	By, Why string
@@ -72,10 +73,8 @@ func (e *Engine) HeldChanges(ctx context.Context, h dirsync.Hold, fn func(HeldCh
 		for i, c := range batch {
 			line := HeldChange{Change: c}
 			if marks != nil {
-				for _, m := range marks[i] {
-					if m.Hold == h.ID && m.Danger == h.Kind {
-						line.Decided = m.Kind.String()
-					}
+				if kind := decidedIn(h, marks[i]); kind != 0 {
+					line.Decided = kind.String()
 				}
 			}
 			if err := fn(line); err != nil {
@@ -84,6 +83,16 @@ func (e *Engine) HeldChanges(ctx context.Context, h dirsync.Hold, fn func(HeldCh
 		}
 		return nil
 	})
+}
+
+// decidedIn is what was decided in a hold about the person whose marks these are; zero: nothing yet.
+func decidedIn(h dirsync.Hold, marks []dirsync.Mark) (kind dirsync.MarkKind) {
+	for _, m := range marks {
+		if m.Hold == h.ID && m.Danger == h.Kind {
+			kind = m.Kind
+		}
+	}
+	return kind
 }
 
 // eachHeld calls fn for the changes on a hold's list, a batch at a time; of certain people only, if there are any.
@@ -106,6 +115,36 @@ func (e *Engine) eachHeld(ctx context.Context, h dirsync.Hold, people []dirsync.
 	return fn(batch)
 }
 
+// eachMeant calls fn for those on a hold's list whom a verdict is about, a batch at a time.
+func (e *Engine) eachMeant(ctx context.Context, h dirsync.Hold, v Verdict, kind dirsync.MarkKind, fn func([]dirsync.Change) error) error {
+	if v.People != nil || kind != dirsync.Approved {
+		return e.eachHeld(ctx, h, v.People, fn)
+	}
+	return e.eachHeld(ctx, h, nil, func(batch []dirsync.Change) error {
+		marks, err := e.Store.Marks(ctx, seqsOf(batch))
+		if err != nil {
+			return err
+		}
+		if marks == nil {
+			return fn(batch)
+		}
+		var meant []dirsync.Change
+		for i, c := range batch {
+			if decidedIn(h, marks[i]) != dirsync.Kept {
+				meant = append(meant, c)
+			}
+		}
+		return fn(meant)
+	})
+}
+
+// once returns ids without those that it has more than once; nil stays nil.
+func once(ids []dirsync.ID) []dirsync.ID {
+	ids = slices.Clone(ids)
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
 func seqsOf(changes []dirsync.Change) []dirsync.Seq {
 	out := make([]dirsync.Seq, len(changes))
 	for i, c := range changes {
@@ -122,9 +161,10 @@ func (e *Engine) Approve(ctx context.Context, v Verdict) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	v.People = once(v.People)
 	changed := &ChangedError{}
 	n := 0
-	err = e.eachHeld(ctx, h, v.People, func(batch []dirsync.Change) error {
+	err = e.eachMeant(ctx, h, v, dirsync.Approved, func(batch []dirsync.Change) error {
 		n += len(batch)
 		return e.compare(ctx, h, batch, changed)
 	})
@@ -137,7 +177,7 @@ func (e *Engine) Approve(ctx context.Context, v Verdict) (int, error) {
 	case v.People != nil && n < len(v.People):
 		return 0, e.notListed(ctx, h, v, "approve")
 	}
-	return n, e.verdict(ctx, h, v, dirsync.Approved, n)
+	return n, e.verdict(ctx, h, v, dirsync.Approved)
 }
 
 // Reject leaves the people on a hold's list as they are in the target, until the source has something else to say of
@@ -147,19 +187,20 @@ func (e *Engine) Reject(ctx context.Context, v Verdict) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	v.People = once(v.People)
 	if v.Why == "" {
 		return 0, &dirsync.Error{Op: "reject hold " + h.Name(), Kind: dirsync.Invalid, Err: fmt.Errorf("a reason is missing"),
 			Hint: "Say why, for whoever wonders later why these people still have an account."}
 	}
 	n := 0
-	err = e.eachHeld(ctx, h, v.People, func(batch []dirsync.Change) error { n += len(batch); return nil })
+	err = e.eachMeant(ctx, h, v, dirsync.Kept, func(batch []dirsync.Change) error { n += len(batch); return nil })
 	if err != nil {
 		return 0, err
 	}
 	if v.People != nil && n < len(v.People) {
 		return 0, e.notListed(ctx, h, v, "reject")
 	}
-	return n, e.verdict(ctx, h, v, dirsync.Kept, n)
+	return n, e.verdict(ctx, h, v, dirsync.Kept)
 }
 
 // decidable finds a hold that can be decided, and makes sure that it is the one that was meant.
@@ -248,9 +289,8 @@ func inWords(d dirsync.Decision) string {
 
 // verdict writes down what was decided about the people on a list, and closes the hold when nobody on it is left. Should
 // the process die in between, those who were marked are decided, the hold is open, and deciding it again does the rest.
-func (e *Engine) verdict(ctx context.Context, h dirsync.Hold, v Verdict, kind dirsync.MarkKind, n int) error {
-	left := h.People
-	err := e.eachHeld(ctx, h, v.People, func(batch []dirsync.Change) error {
+func (e *Engine) verdict(ctx context.Context, h dirsync.Hold, v Verdict, kind dirsync.MarkKind) error {
+	err := e.eachMeant(ctx, h, v, kind, func(batch []dirsync.Change) error {
 		marks := make([]dirsync.Mark, len(batch))
 		digests, err := e.digests(ctx, batch)
 		if err != nil {
@@ -267,7 +307,19 @@ func (e *Engine) verdict(ctx context.Context, h dirsync.Hold, v Verdict, kind di
 	if err != nil {
 		return fmt.Errorf("write down what was decided: %w", err)
 	}
-	if left -= n; left > 0 {
+	left := 0
+	if v.People != nil {
+		err := e.HeldChanges(ctx, h, func(c HeldChange) error {
+			if c.Decided == "" {
+				left++
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("look who is left: %w", err)
+		}
+	}
+	if left > 0 {
 		return nil
 	}
 	h.Status, h.By, h.At, h.Why = dirsync.HoldApproved, v.By, e.now(), v.Why

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"dirsync"
@@ -79,11 +80,14 @@ func sent(c dirsync.Change, held dirsync.Danger) (dirsync.Change, bool) {
 func (e *Engine) spent(ctx context.Context, current dirsync.RunID) (plan.Spent, error) {
 	var s plan.Spent
 	now := e.now()
+	// Runs are in order of their numbers and not of time, because clocks are put right now and then. It takes a hundred
+	// old ones in a row to believe that all before them are old, too.
 	for before := current; ; {
 		runs, err := e.Store.Runs(ctx, before, 100)
 		if err != nil {
 			return s, fmt.Errorf("count what was taken away before: %w", err)
 		}
+		old := 0
 		for _, r := range runs {
 			before = r.ID
 			age := now.Sub(r.Started)
@@ -91,21 +95,29 @@ func (e *Engine) spent(ctx context.Context, current dirsync.RunID) (plan.Spent, 
 				age = now.Sub(r.Ended)
 			}
 			if age >= 7*24*time.Hour {
-				return s, nil
+				old++
+				continue
 			}
 			s.Week = s.Week.Plus(r.Spent)
 			if age < 24*time.Hour {
 				s.Day = s.Day.Plus(r.Spent)
 			}
 		}
-		if len(runs) < 100 {
+		if len(runs) < 100 || old == len(runs) {
 			return s, nil
 		}
 	}
 }
 
-// openHolds lists the holds of this sync that nobody has decided yet.
+// openHolds lists the holds of this sync that nobody has decided yet, and that can still be decided.
 func (e *Engine) openHolds(ctx context.Context) ([]dirsync.Hold, error) {
+	open, err := e.undecided(ctx)
+	return slices.DeleteFunc(open, func(h dirsync.Hold) bool { return !e.now().Before(h.Expires) }), err
+}
+
+// undecided lists the holds of this sync that nobody has decided yet, expired or not, newest first. There may be any number
+// of others between them: a list that changes with every run makes a new hold each time, while another one stays.
+func (e *Engine) undecided(ctx context.Context) ([]dirsync.Hold, error) {
 	var open []dirsync.Hold
 	for before := dirsync.HoldID(0); ; {
 		batch, err := e.Store.Holds(ctx, before, 100)
@@ -114,7 +126,7 @@ func (e *Engine) openHolds(ctx context.Context) ([]dirsync.Hold, error) {
 		}
 		for _, h := range batch {
 			before = h.ID
-			if h.Status == dirsync.HoldOpen && e.now().Before(h.Expires) {
+			if h.Status == dirsync.HoldOpen {
 				open = append(open, h)
 			}
 		}
@@ -128,12 +140,12 @@ func (e *Engine) openHolds(ctx context.Context) ([]dirsync.Hold, error) {
 // nameHolds gives every hold of a run its name: that of the open hold with the same list, or a new one in the place of
 // the open hold with another list. Holds of which nothing is left are over.
 func (e *Engine) nameHolds(ctx context.Context, r *dirsync.Run, t *tally) error {
-	all, err := e.Store.Holds(ctx, 0, 100)
+	open, err := e.undecided(ctx)
 	if err != nil {
-		return fmt.Errorf("list the holds: %w", err)
+		return err
 	}
-	for _, old := range all {
-		if old.Status != dirsync.HoldOpen || indexOf(r.Holds, old.Kind) >= 0 {
+	for _, old := range open {
+		if indexOf(r.Holds, old.Kind) >= 0 {
 			continue
 		}
 		old.Status, old.At = dirsync.HoldOver, e.now()
@@ -145,14 +157,14 @@ func (e *Engine) nameHolds(ctx context.Context, r *dirsync.Run, t *tally) error 
 		}
 	}
 	for i := range r.Holds {
-		if err := e.nameHold(ctx, r, &r.Holds[i], all); err != nil {
+		if err := e.nameHold(ctx, r, &r.Holds[i], open); err != nil {
 			return fmt.Errorf("keep a hold: %w", err)
 		}
 	}
 	return nil
 }
 
-func (e *Engine) nameHold(ctx context.Context, r *dirsync.Run, h *dirsync.Hold, all []dirsync.Hold) error {
+func (e *Engine) nameHold(ctx context.Context, r *dirsync.Run, h *dirsync.Hold, open []dirsync.Hold) error {
 	var list plan.List
 	err := e.heldChanges(ctx, r.ID, h.Kind, func(_ dirsync.Change, digest string) error {
 		list.Add(digest)
@@ -164,8 +176,8 @@ func (e *Engine) nameHold(ctx context.Context, r *dirsync.Run, h *dirsync.Hold, 
 	now := e.now()
 	h.Sync, h.Groups, h.Run, h.Digest, h.People = e.Sync, e.group != nil, r.ID, list.Digest(), list.People
 	h.Created, h.Expires, h.Status = now, now.Add(holdFor), dirsync.HoldOpen
-	for _, old := range all {
-		if old.Status != dirsync.HoldOpen || old.Kind != h.Kind {
+	for _, old := range open {
+		if old.Kind != h.Kind {
 			continue
 		}
 		if old.Digest == h.Digest && now.Before(old.Expires) {

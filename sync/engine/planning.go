@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"dirsync"
@@ -59,6 +60,9 @@ func (p *planning) decide(ctx context.Context, people []dirsync.Person) ([]dirsy
 		}
 		decisions[i] = d
 	}
+	if err := p.resume(ctx, people, wanted, marks, decisions); err != nil {
+		return nil, err
+	}
 	if p.join != nil {
 		if err := p.join.find(ctx, people, decisions); err != nil {
 			return nil, err
@@ -91,4 +95,49 @@ func decided(d dirsync.Decision, p dirsync.Person, groups []dirsync.ID, marks []
 	}
 	d.Void = append(kept, approved...)
 	return d
+}
+
+// resume goes on with undoings that have not come to their end for somebody: a change that failed, that the target
+// refused, or of which nobody knows whether it happened, is made again as it was confirmed. Otherwise the person would
+// stay for good as the failure has left them, because whoever is taken back is kept as they are.
+func (p *planning) resume(ctx context.Context, people []dirsync.Person, wanted []plan.Wanted, marks [][]dirsync.Mark, decisions []dirsync.Decision) error {
+	for i := range marks {
+		d := &decisions[i]
+		at := slices.IndexFunc(marks[i], func(m dirsync.Mark) bool { return m.Kind == dirsync.Kept && m.Danger == 0 && m.Undone != 0 })
+		if at < 0 || d.Change != nil || slices.Contains(d.Void, marks[i][at]) || !unfinished(people[i]) {
+			continue
+		}
+		keys := make([]dirsync.PlanKey, 0, len(dirsync.ChangeKinds()))
+		for _, kind := range dirsync.ChangeKinds() {
+			keys = append(keys, dirsync.PlanKey{Kind: kind, Seq: people[i].Seq})
+		}
+		planned, err := p.e.Store.Planned(ctx, marks[i][at].Undone, keys)
+		if err != nil {
+			return err
+		}
+		for _, c := range planned {
+			link := people[i].Link
+			switch {
+			case c.Kind == 0, c.Kind.Destructive() && wanted[i].Protected:
+				continue
+			case link.Account != "":
+				c.Account = link.Account
+			case c.Kind != dirsync.Create:
+				continue // there is nothing any more that could be put right
+			}
+			c.Mark, c.Asked = people[i].Owed.Mark, c.Dangers()
+			d.Change = &c
+		}
+	}
+	return nil
+}
+
+// unfinished tells whether the last change of somebody has not come to its end.
+func unfinished(p dirsync.Person) bool {
+	switch {
+	case p.Owed.Attempts > 0 || p.Owed.Why == dirsync.WhyConflict:
+		return true
+	default:
+		return p.Link.InDoubt() && p.Owed.Why != dirsync.WhyDrift
+	}
 }

@@ -100,10 +100,37 @@ func (e *Engine) eachUndone(ctx context.Context, t Taking, fn func([]TakenBack) 
 			p := dirsync.Person{Seq: c.Seq, ID: c.Person, Link: standings[i].Link, Owed: standings[i].Owed}
 			batch[i] = TakenBack{Was: c, Back: plan.Undo(c, p, t.All)}
 		}
+		if err := e.spareProtected(ctx, batch); err != nil {
+			return err
+		}
 		if err := fn(batch); err != nil {
 			return err
 		}
 	}
+}
+
+// spareProtected leaves those out of an undoing who would lose their account by it and are protected.
+func (e *Engine) spareProtected(ctx context.Context, batch []TakenBack) error {
+	if e.Protected == nil {
+		return nil
+	}
+	var losing []int
+	var changes []dirsync.Change
+	for i, b := range batch {
+		if b.Back.Change != nil && b.Back.Change.Kind.Destructive() {
+			losing, changes = append(losing, i), append(changes, b.Was)
+		}
+	}
+	people, err := e.peopleOf(ctx, changes)
+	if err != nil {
+		return err
+	}
+	for n, i := range losing {
+		if e.Protected(people[n]) {
+			batch[i].Back = plan.Undone{Since: batch[i].Back.Since, Nothing: "this person is protected"}
+		}
+	}
+	return nil
 }
 
 // Undo takes back what a run has done, as a run of its own: planned, journalled and applied like any other. Whoever is

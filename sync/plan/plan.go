@@ -41,6 +41,9 @@ type Policy struct {
 	Grace time.Duration
 }
 
+// Deletes tells whether anybody is ever deleted, in whichever way they left.
+func (p Policy) Deletes() bool { return p.WhenDeleted == Delete || p.WhenOutOfScope == Delete }
+
 // Wanted is what the mapping makes of a person's shadow.
 type Wanted struct {
 	// User and Name are for people: the sign-in name and the display name.
