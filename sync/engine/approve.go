@@ -177,7 +177,7 @@ func (e *Engine) Approve(ctx context.Context, v Verdict) (int, error) {
 	case v.People != nil && n < len(v.People):
 		return 0, e.notListed(ctx, h, v, "approve")
 	}
-	return n, e.verdict(ctx, h, v, dirsync.Approved)
+	return n, e.verdict(ctx, h, v, dirsync.Approved, n)
 }
 
 // Reject leaves the people on a hold's list as they are in the target, until the source has something else to say of
@@ -200,7 +200,7 @@ func (e *Engine) Reject(ctx context.Context, v Verdict) (int, error) {
 	if v.People != nil && n < len(v.People) {
 		return 0, e.notListed(ctx, h, v, "reject")
 	}
-	return n, e.verdict(ctx, h, v, dirsync.Kept)
+	return n, e.verdict(ctx, h, v, dirsync.Kept, n)
 }
 
 // decidable finds a hold that can be decided, and makes sure that it is the one that was meant.
@@ -287,9 +287,9 @@ func inWords(d dirsync.Decision) string {
 	}
 }
 
-// verdict writes down what was decided about the people on a list, and closes the hold when nobody on it is left. Should
+// verdict writes down what was decided about the people on a list, and closes the hold when it was about everybody. Should
 // the process die in between, those who were marked are decided, the hold is open, and deciding it again does the rest.
-func (e *Engine) verdict(ctx context.Context, h dirsync.Hold, v Verdict, kind dirsync.MarkKind) error {
+func (e *Engine) verdict(ctx context.Context, h dirsync.Hold, v Verdict, kind dirsync.MarkKind, n int) error {
 	err := e.eachMeant(ctx, h, v, kind, func(batch []dirsync.Change) error {
 		marks := make([]dirsync.Mark, len(batch))
 		digests, err := e.digests(ctx, batch)
@@ -307,20 +307,8 @@ func (e *Engine) verdict(ctx context.Context, h dirsync.Hold, v Verdict, kind di
 	if err != nil {
 		return fmt.Errorf("write down what was decided: %w", err)
 	}
-	left := 0
-	if v.People != nil {
-		err := e.HeldChanges(ctx, h, func(c HeldChange) error {
-			if c.Decided == "" {
-				left++
-			}
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("look who is left: %w", err)
-		}
-	}
-	if left > 0 {
-		return nil
+	if v.People != nil && n < h.People {
+		return nil // the next run closes it, once everybody on it is decided
 	}
 	h.Status, h.By, h.At, h.Why = dirsync.HoldApproved, v.By, e.now(), v.Why
 	if kind == dirsync.Kept {

@@ -198,8 +198,8 @@ func TestApproveWhatIsLeft(t *testing.T) {
 	}
 }
 
-// A hold is closed by the last decision about somebody on it, and a rejection overrides an approval that was not used.
-func TestDecidedOneByOne(t *testing.T) {
+// A rejection of a whole list overrides approvals of some that were not used yet.
+func TestRejectionOverridesApprovals(t *testing.T) {
 	w, m, h := heldWorld(t)
 	e := w.engine(m)
 	for _, id := range ids("safe", 5) {
