@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -224,10 +225,14 @@ func (w *work) send(ctx context.Context, id string, ops []scim.Operation) (*scim
 		size = d.MaxOperations
 	}
 	var last *scim.Object
-	for part := range slices.Chunk(ops, size) {
+	for n := 0; n < len(ops); n += size {
+		part := ops[n:min(n+size, len(ops))]
 		k := w.call(http.MethodPatch, w.v.dir.path(id), (&scim.Patch{Operations: part}).Document(d))
 		answer, err := w.c.do(ctx, k)
-		if err != nil {
+		switch {
+		case err != nil && n > 0:
+			return nil, w.partly(err)
+		case err != nil:
 			return nil, err
 		}
 		last = answer.object
@@ -278,7 +283,20 @@ func (w *work) operations(m change, before dirsync.Values, current *scim.Object)
 	for _, list := range order {
 		ops = append(ops, scim.Operation{Op: scim.Add, Path: list, Value: added[list.String()]})
 	}
-	return append(ops, w.renamed(m)...)
+	ops = append(ops, w.renamed(m)...)
+	// What somebody else may have comes first: where every operation is a request of its own, a conflict then changes
+	// nothing.
+	slices.SortStableFunc(ops, func(x, y scim.Operation) int {
+		return cmp.Compare(unshared(x.Path, w.v.dir.key), unshared(y.Path, w.v.dir.key))
+	})
+	return ops
+}
+
+func unshared(p scim.Path, key string) int {
+	if p.URN == "" && strings.EqualFold(p.Name, key) {
+		return 0
+	}
+	return 1
 }
 
 // renamed keeps a display name in step that is made of first and last name.

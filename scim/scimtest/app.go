@@ -436,3 +436,15 @@ func (c *call) fail(e *scim.Error) answer {
 	}
 	return answer{e.Status, http.Header{"Content-Type": {scim.MediaType}}, body}
 }
+
+// Members counts the members of the group with a name; -1 if there is none.
+func (a *App) Members(group string) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.groups != nil {
+		if e := a.groups.byKey[scim.FoldCase(group)]; e != nil {
+			return len(e.members)
+		}
+	}
+	return -1
+}
