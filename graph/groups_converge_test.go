@@ -336,7 +336,8 @@ func (r *teamReader) confirm() error {
 				return err
 			}
 		}
-		maps.DeleteFunc(r.open, func(m dirsync.Membership, _ bool) bool { return m.Group == id })
+		// Of whoever is away no list tells; they are asked about when they are back.
+		maps.DeleteFunc(r.open, func(m dirsync.Membership, _ bool) bool { return m.Group == id && r.there(m.Member) })
 	}
 	return nil
 }

@@ -79,7 +79,15 @@ func (g *Groups) oweAll(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	return g.Members.OweAll(ctx, dirsync.WhyRecord, state, now)
+	doubtful, err := g.doubtful(ctx, now)
+	if err != nil {
+		return err
+	}
+	if err := g.Members.OweAll(ctx, dirsync.WhyRecord, state, now); err != nil || len(doubtful) == 0 {
+		return err
+	}
+	_, err = g.Members.Owe(ctx, doubtful, dirsync.WhyDoubt, now)
+	return err
 }
 
 func memberState(s dirsync.ReadState) dirsync.ReadState {
@@ -155,10 +163,11 @@ func (e *Engine) confirmMembers(ctx context.Context, state dirsync.ReadState) er
 }
 
 // endUnlisted ends memberships that a complete list of their group does not have, unless the member was deleted and can
-// be restored: such members are in no list, and are members again when they come back, without a word about it. kept are
-// memberships that stay in any case.
+// be restored: such members are in no list, and if they have not left before, are members again when they come back,
+// without a word about it. So they stay, in doubt; see askDoubtful. kept are memberships that stay in any case.
 func (e *Engine) endUnlisted(ctx context.Context, unlisted, kept []dirsync.Membership, state dirsync.ReadState) error {
 	var records []dirsync.Record
+	var doubtful []dirsync.ID
 	for _, m := range kept {
 		records = append(records, member(m, false))
 	}
@@ -185,10 +194,16 @@ func (e *Engine) endUnlisted(ctx context.Context, unlisted, kept []dirsync.Membe
 		for _, m := range unlisted {
 			if m.Kind == kind {
 				records = append(records, member(m, !ids[m.Member]))
+				if ids[m.Member] {
+					doubtful = append(doubtful, m.ID())
+				}
 			}
 		}
 	}
-	return e.Groups.merge(ctx, records, state, e.now())
+	if err := e.Groups.merge(ctx, records, state, e.now()); err != nil {
+		return err
+	}
+	return e.doubtMembers(ctx, doubtful)
 }
 
 // list keeps all members of one group, and says whether the group is there at all.
@@ -253,11 +268,13 @@ func (e *Engine) reconcile(ctx context.Context, group dirsync.ID, state dirsync.
 // done, and not before.
 func (e *Engine) spread(ctx context.Context, r *dirsync.Run) error {
 	g := e.Groups
-	for {
-		owed, err := g.Members.Owed(ctx, e.now(), 0, e.batch())
+	for after := dirsync.Seq(0); ; {
+		owed, err := g.Members.Owed(ctx, e.now(), after, e.batch())
 		if err != nil || len(owed) == 0 {
 			return err
 		}
+		after = owed[len(owed)-1].Seq
+		owed = slices.DeleteFunc(owed, inDoubt)
 		var users []dirsync.ID
 		decisions := make([]dirsync.Decision, len(owed))
 		seen := map[dirsync.ID]bool{}

@@ -43,7 +43,10 @@ func (e *Engine) read(ctx context.Context, r *dirsync.Run) error {
 	if err := people.run(ctx); err != nil {
 		return err
 	}
-	return e.spread(ctx, r) // there is something left only if everybody was read anew
+	if err := e.askDoubtful(ctx); err != nil {
+		return err
+	}
+	return e.spread(ctx, r) // there is something left only if everybody was read anew, or a doubt has ended
 }
 
 // reading is one source, and where its records go.
