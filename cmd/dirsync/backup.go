@@ -231,7 +231,8 @@ configuration is wrong.`,
 			if kept != "" {
 				a.printf("What was there is kept as %s.\n", clean(kept))
 			}
-			a.printf("Look before the next run changes anything: dirsync plan\n")
+			a.printf("Look before the next run changes anything: dirsync read, and then dirsync plan.\n" +
+				"dirsync run --full then makes certain of what was done to the targets since the backup.\n")
 			return nil
 		},
 	}
