@@ -118,7 +118,7 @@ func (d *demo) happens(n int) string {
 			"userPrincipalName": mail, "mail": mail, "department": "Sales"})
 		return mail + " is hired"
 	}
-	u := users[rand.IntN(len(users))] //nolint:gosec // anybody will do
+	u := users[rand.IntN(len(users))]
 	id, name := text(u, "id"), text(u, "displayName")
 	switch n % 4 {
 	case 1:

@@ -66,7 +66,7 @@ func (a *app) serve(ctx context.Context, signals <-chan os.Signal, ready func(*d
 	}
 	d := newDaemon(a, cfg, st)
 	d.bound()
-	err, whole := d.serve(ctx, signals, ready)
+	whole, err := d.serve(ctx, signals, ready)
 	if !whole {
 		// Transactions may be under way, and closing would wait for them.
 		return errors.Join(err, errCutOff)
@@ -140,18 +140,18 @@ func (d *daemon) openDoors(s *web.Server) (doors []*web.Door, err error) {
 }
 
 // serve is the life of a daemon. whole is false if something still goes on when it returns.
-func (d *daemon) serve(ctx context.Context, signals <-chan os.Signal, ready func(*daemon)) (err error, whole bool) {
+func (d *daemon) serve(ctx context.Context, signals <-chan os.Signal, ready func(*daemon)) (whole bool, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	doors, err := d.openDoors(&web.Server{Daemon: d, Exec: d.exec, Metrics: d.metrics, Log: d.log, Now: d.now})
 	if err != nil {
-		return err, true
+		return true, err
 	}
 	if err := d.start(ctx); err != nil {
 		for _, door := range doors {
 			door.Close()
 		}
-		return err, true
+		return true, err
 	}
 	var answering sync.WaitGroup
 	broken := make(chan error, len(doors))
@@ -184,10 +184,10 @@ func (d *daemon) serve(ctx context.Context, signals <-chan os.Signal, ready func
 		for _, door := range doors {
 			door.Close()
 		}
-		return err, false
+		return false, err
 	}
 	d.log.Info().Msg("stopped")
-	return err, true
+	return true, err
 }
 
 // inTime waits for the end, but not for ever and not for a second signal.

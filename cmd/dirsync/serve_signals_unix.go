@@ -20,7 +20,7 @@ func daemonSignals() []os.Signal {
 // inode tells a file from one that has taken its place.
 func inode(info os.FileInfo) uint64 {
 	if s, ok := info.Sys().(*syscall.Stat_t); ok {
-		return uint64(s.Ino)
+		return uint64(s.Ino) //nolint:unconvert // other systems number in other types
 	}
 	return 0
 }

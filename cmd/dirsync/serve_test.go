@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"os"
@@ -303,14 +302,4 @@ func journal(t testing.TB, config string) []dirsync.Run {
 		}
 	}
 	return runs
-}
-
-// logged reads a line of the log.
-func logged(t testing.TB, line string) map[string]any {
-	t.Helper()
-	var v map[string]any
-	if err := json.Unmarshal([]byte(line), &v); err != nil {
-		t.Fatalf("%s: %v", line, err)
-	}
-	return v
 }

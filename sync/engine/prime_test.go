@@ -55,7 +55,7 @@ func TestPrime(t *testing.T) {
 		}
 		return primed
 	}
-	if !prime() || !prime() || src.primed != 1 {
+	if first, second := prime(), prime(); !first || !second || src.primed != 1 {
 		t.Errorf("primed %d times, want once, and said so twice", src.primed)
 	}
 	e := w.engine(m)
