@@ -283,6 +283,10 @@ func (w *work) post(ctx context.Context, values dirsync.Values) (dirsync.Account
 			return dirsync.Account{}, w.refused(ctx, err, values)
 		}
 		mine, other, failed := w.look(ctx, name.Text)
+		for again := 0; again < 2 && failed == nil && mine == "" && other == nil && !mayBeThere && w.v.dir.listing(); again++ {
+			// Somebody has the name, but the list left them out: it has no snapshot, and shifts while others come and go.
+			mine, other, failed = w.look(ctx, name.Text)
+		}
 		switch {
 		case failed != nil:
 			return dirsync.Account{}, w.undecided(errors.Join(err, failed))

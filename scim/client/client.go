@@ -135,7 +135,7 @@ func New(cfg Config) (*Client, error) {
 		c.transport = newTransport(cfg.RootCAs, p.Concurrency)
 	}
 	if cfg.OAuth != nil {
-		c.tokens = &tokens{OAuth: *cfg.OAuth, transport: c.transport, timeout: c.timeout, sent: func() { c.sent.Add(1) }}
+		c.tokens = &tokens{OAuth: *cfg.OAuth, transport: c.transport, timeout: c.timeout, fetching: make(lock, 1), sent: func() { c.sent.Add(1) }}
 		c.secrets = []string{cfg.OAuth.Secret, url.QueryEscape(cfg.OAuth.Secret)}
 	} else {
 		c.bearer, c.secrets = "Bearer "+cfg.Token, []string{cfg.Token}

@@ -26,10 +26,11 @@ type directory struct {
 	// endpoint is "/Users" or "/Groups"; key is the attribute by which the target tells resources apart.
 	endpoint, key, what string
 
-	building sync.Mutex // one listing at a time
+	building lock // one listing at a time
 	mu       sync.Mutex
 	table    *index // nil: not known
-	built    time.Time
+	// built is when the listing that made the table began.
+	built time.Time
 	// pages is how many requests the last listing took; 0 if there was none.
 	pages int
 	// own are the writes of the last minutes, newest last, which a list may not show yet.
@@ -50,7 +51,7 @@ type ownWrite struct {
 }
 
 func newDirectory(c *Client, endpoint, key, what string) *directory {
-	return &directory{c: c, endpoint: endpoint, key: key, what: what, doubtful: map[dirsync.ID]bool{}, filters: map[string]bool{}}
+	return &directory{c: c, endpoint: endpoint, key: key, what: what, building: make(lock, 1), doubtful: map[dirsync.ID]bool{}, filters: map[string]bool{}}
 }
 
 // noted remembers what a write left.
@@ -144,8 +145,14 @@ func (d *directory) prepare(ctx context.Context, n int) error {
 // refresh lists everybody and calls fn, if it is not nil, for each. If only n questions are to be answered and that turns
 // out to be cheaper with filters, it stops after the first page; zero means that the whole list is wanted.
 func (d *directory) refresh(ctx context.Context, n int, fn func(*scim.Object) error) error {
-	d.building.Lock()
-	defer d.building.Unlock()
+	asked := time.Now()
+	if err := d.building.acquire(ctx); err != nil {
+		return d.c.fault(call{op: "list " + d.what}, dirsync.Unavailable, err)
+	}
+	defer d.building.release()
+	if fn == nil && d.listedSince(asked) {
+		return nil // somebody else has just done it
+	}
 	table := newIndex()
 	k := call{op: "list " + d.what, path: d.endpoint, query: url.Values{}}
 	if d.endpoint == "/Groups" {
@@ -183,7 +190,7 @@ func (d *directory) refresh(ctx context.Context, n int, fn func(*scim.Object) er
 			own.onto(table)
 		}
 	}
-	d.table, d.built, d.pages = table, time.Now(), max(1, w.requests)
+	d.table, d.built, d.pages = table, began, max(1, w.requests)
 	// Whoever is in the list is found; who is not, and was doubtful, may still be on the way.
 	for person := range d.doubtful {
 		if _, ok := table.person(person); ok {
@@ -192,6 +199,26 @@ func (d *directory) refresh(ctx context.Context, n int, fn func(*scim.Object) er
 	}
 	return nil
 }
+
+func (d *directory) listedSince(moment time.Time) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.table != nil && d.built.After(moment)
+}
+
+// lock is held by one at a time, also while something is waited for; whoever waits for it can give up.
+type lock chan struct{}
+
+func (l lock) acquire(ctx context.Context) error {
+	select {
+	case l <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (l lock) release() { <-l }
 
 // source is whose a resource is.
 func source(o *scim.Object) dirsync.ID {
@@ -241,6 +268,13 @@ func (d *directory) mayAsk(attr string) bool {
 	defer d.mu.Unlock()
 	works, tried := d.filters[attr]
 	return works || !tried && (d.c.profile.Filter == FilterWorks || attr != "externalId")
+}
+
+// listing tells whether names are found in listings, not with filters.
+func (d *directory) listing() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !d.filters[d.key] && d.c.profile.Filter != FilterWorks
 }
 
 // errNoFilter says that the target does not filter by an attribute.

@@ -28,6 +28,7 @@ type gate struct {
 	why         dirsync.ErrorKind
 	halved      time.Time
 	good, bad   int           // successes since the last rise; failures in a row
+	strikes     int           // times that the pace was halved since the last rise
 	took        time.Duration // of a request, smoothed
 	maxWait     time.Duration
 	unavailable error // what the last failure was
@@ -166,10 +167,10 @@ func (g *gate) succeeded(took time.Duration) {
 	if g.good++; g.good < max(g.at, 4) {
 		return
 	}
-	g.good = 0
+	g.good, g.strikes = 0, 0
 	g.at = min(g.most, g.at+1)
 	if now := float64(g.limiter.Limit()); now < g.top {
-		g.limiter.SetLimit(rate.Limit(min(g.top, now+g.top/20)))
+		g.limiter.SetLimit(rate.Limit(min(g.top, now+max(now/20, g.top/200))))
 	}
 }
 
@@ -184,6 +185,7 @@ func (g *gate) throttled(wait time.Duration, err error) {
 		return
 	}
 	g.halved = now
+	g.strikes++
 	g.at = max(1, g.at/2)
 	g.limiter.SetLimit(rate.Limit(max(g.top/64, float64(g.limiter.Limit())/2)))
 }

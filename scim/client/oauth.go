@@ -38,10 +38,11 @@ type tokens struct {
 	timeout   time.Duration
 	sent      func()
 
-	mu     sync.Mutex
-	token  string
-	before string // the token before, which an answer may still repeat
-	until  time.Time
+	fetching lock
+	mu       sync.Mutex
+	token    string
+	before   string // the token before, which an answer may still repeat
+	until    time.Time
 }
 
 // forget gives up a token that was refused.
@@ -51,19 +52,34 @@ func (t *tokens) forget() {
 	t.until = time.Time{}
 }
 
-// given are the tokens that an answer may repeat.
+// given are the tokens that an answer may repeat, the newest first.
 func (t *tokens) given() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return []string{t.token, t.before}
 }
 
-// get returns a token. Whoever comes while one is fetched waits for that.
-func (t *tokens) get(ctx context.Context) (string, error) {
+// valid is the token that is there, empty if there is none that lasts.
+func (t *tokens) valid() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if time.Now().Before(t.until) {
-		return t.token, nil
+		return t.token
+	}
+	return ""
+}
+
+// get returns a token. Whoever comes while one is fetched waits for that.
+func (t *tokens) get(ctx context.Context) (string, error) {
+	if token := t.valid(); token != "" {
+		return token, nil
+	}
+	if err := t.fetching.acquire(ctx); err != nil {
+		return "", err
+	}
+	defer t.fetching.release()
+	if token := t.valid(); token != "" {
+		return token, nil // somebody else has just fetched it
 	}
 	var last error
 	for n := range 3 {
@@ -74,7 +90,7 @@ func (t *tokens) get(ctx context.Context) (string, error) {
 		}
 		again, err := t.fetch(ctx)
 		if err == nil {
-			return t.token, nil
+			return t.given()[0], nil
 		}
 		last = err
 		if !again || ctx.Err() != nil {
@@ -149,6 +165,8 @@ func (t *tokens) fetch(ctx context.Context) (again bool, err error) {
 		life = time.Duration(min(seconds, 86400) * float64(time.Second))
 	}
 	// Renewed a minute early, or a quarter of its life if that is shorter, so that it does not expire under way.
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.before, t.token, t.until = t.token, body.Token, time.Now().Add(life-min(time.Minute, life/4))
 	return false, nil
 }

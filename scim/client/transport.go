@@ -119,6 +119,9 @@ func (c *Client) do(ctx context.Context, k call) (*reply, error) {
 
 // again tells whether attempt n is followed by another, and after what wait at least.
 func (c *Client) again(method string, r *refusal, after time.Duration, n int) (time.Duration, bool) {
+	if r.answer != nil && r.answer.Status == http.StatusTooManyRequests {
+		return max(after, time.Second/4), true // as long as the time suffices: it was not even looked at
+	}
 	if n >= attempts {
 		return 0, false
 	}
@@ -128,8 +131,6 @@ func (c *Client) again(method string, r *refusal, after time.Duration, n int) (t
 		return wait, method != http.MethodPost || !r.unsure
 	}
 	switch r.answer.Status {
-	case http.StatusTooManyRequests:
-		return after, true
 	case http.StatusServiceUnavailable:
 		if after > 0 {
 			return after, true
@@ -299,12 +300,12 @@ func unreached(resp *http.Response, err error) bool {
 	return err != nil && resp != nil && resp.StatusCode == 0
 }
 
-// backoff is how long to pause after a 429 that does not say: a second, and longer the slower it has become already.
+// backoff is how long to pause after a 429 that does not say: a second, and twice as long each time that this was not
+// enough.
 func (g *gate) backoff() time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	slowed := g.top / float64(g.limiter.Limit())
-	return time.Duration(min(30, max(1, slowed)) * float64(time.Second))
+	return min(30*time.Second, time.Second<<min(g.strikes, 5))
 }
 
 // retryAfter reads how long the target wants to be left alone: seconds, whole or not, or a date (RFC 9110 section 10.2.3).

@@ -448,3 +448,10 @@ func (a *App) Members(group string) int {
 	}
 	return -1
 }
+
+// RevokeTokens makes every token invalid that the token endpoint gave.
+func (a *App) RevokeTokens() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	clear(a.tokens)
+}
