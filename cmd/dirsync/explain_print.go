@@ -112,6 +112,8 @@ func wouldDo(v explainView) string {
 	switch {
 	case v.Change == "none":
 		return "do nothing"
+	case v.Change == changeRejected && v.Account == "" && v.Doubt == "":
+		return "reject the record, and make no account"
 	case v.Change == changeRejected:
 		return "reject the record, and leave the account as it is"
 	case v.Why == "":
@@ -138,7 +140,11 @@ func (a *app) printAccount(v explainView, now time.Time) {
 		a.fact("account", "%s, %s; %s", v.Account, status, v.Joined)
 	}
 	if v.Doubt != "" {
-		a.fact("in doubt", "whether the last %s took effect; the next run makes certain", v.Doubt)
+		certain := "the next run makes certain"
+		if v.Change == "none" || v.Change == "wait" || v.Change == changeRejected {
+			certain = "that stays open, because a run would leave the account as it is"
+		}
+		a.fact("in doubt", "whether the last %s took effect; %s", v.Doubt, certain)
 	}
 	if !v.GraceEnds.IsZero() {
 		a.fact("grace", "the account will be deleted on %s (%s), unless they come back", day(v.GraceEnds, now), when(v.GraceEnds, now))

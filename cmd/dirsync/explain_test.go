@@ -1,16 +1,45 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"dirsync"
 	"dirsync/graph/graphtest"
 )
+
+// TestExplainPromisesNoMoreThanARunDoes says that the next run makes a doubt certain only where it will, and leaves no
+// account as it is where there is none.
+func TestExplainPromisesNoMoreThanARunDoes(t *testing.T) {
+	for _, c := range []struct {
+		account, doubt, change string
+		want                   []string
+	}{
+		{"u1", "update", "update", []string{"update took effect; the next run makes certain"}},
+		{"u1", "deactivate", "none", []string{"deactivate took effect; that stays open", "do nothing"}},
+		{"u1", "", changeRejected, []string{"reject the record, and leave the account as it is"}},
+		{"", "create", changeRejected, []string{"that stays open", "reject the record, and leave the account as it is"}},
+		{"", "", changeRejected, []string{"account       none", "reject the record, and make no account"}},
+	} {
+		var out bytes.Buffer
+		a := newApp(&out, io.Discard)
+		v := explainView{Doubt: c.doubt}
+		v.Account, v.Change = c.account, c.change
+		a.printFacts(v)
+		got := strings.Join(strings.Fields(out.String()), " ")
+		for _, want := range c.want {
+			if !strings.Contains(got, strings.Join(strings.Fields(want), " ")) {
+				t.Errorf("%+v: %q is not in %s", c, want, got)
+			}
+		}
+	}
+}
 
 // BenchmarkExplain explains single people of many. By an id or an address of an account that is what it costs to look
 // into indexes, however many people there are; only a name that is neither is looked for among everybody. Beside it
