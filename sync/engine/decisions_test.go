@@ -95,8 +95,9 @@ func TestUndoThatFailedIsFinished(t *testing.T) {
 				}
 				return nil, nil
 			}
-			if _, u, _ := takeBack(t, w.engine(m), bad.ID); u.Status == dirsync.Success || u.Counts.Updated != 2 {
-				t.Fatalf("got %s %+v", u.Status, u.Counts)
+			_, u, _ := takeBack(t, w.engine(m), bad.ID)
+			if stopped := kind == dirsync.Unauthorized; u.Status == dirsync.Success || u.Counts.Updated != 2 || (len(u.Notes) == 1) != stopped {
+				t.Fatalf("got %s %+v %q", u.Status, u.Counts, u.Notes)
 			}
 			if kind != dirsync.Unauthorized { // which stops the run for everybody
 				if r := w.run(t, m); r.Status == dirsync.Success {

@@ -173,6 +173,9 @@ func (e *Engine) recover(ctx context.Context) error {
 		return err
 	}
 	r.Error = fmt.Sprintf("the run was cut off in its %s phase", r.Phase)
+	if r.Undoes != 0 && r.Phase == dirsync.PhaseApply {
+		r.Notes = append(r.Notes, shortUndo(r.Undoes))
+	}
 	r.Status, r.Phase, r.Ended = dirsync.Failure, dirsync.PhaseEnded, e.now()
 	return e.Store.SaveRun(ctx, r)
 }

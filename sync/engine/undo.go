@@ -163,8 +163,17 @@ func (e *Engine) Undo(ctx context.Context, t Taking) (dirsync.Run, error) {
 	tl := &tally{planned: map[dirsync.ChangeKind]int{}}
 	before := e.requests()
 	err = e.takeBack(ctx, &r, t, found, tl)
+	if err != nil && r.Phase == dirsync.PhaseApply {
+		r.Notes = append(r.Notes, shortUndo(t.Run))
+	}
 	r.Requests.Target = e.requests().Target - before.Target
 	return e.end(ctx, r, tl, err)
+}
+
+// shortUndo says of an undoing that was cut short what becomes of the rest. Whoever it did not get to is not taken back by
+// the next run, because whoever stopped it may have meant that.
+func shortUndo(run dirsync.RunID) string {
+	return fmt.Sprintf("not everything was taken back: dirsync undo %d shows what is left", run)
 }
 
 // taken keeps what was found to be taken back, as long as there is room for all of it.
