@@ -282,6 +282,7 @@ func (w *work) post(ctx context.Context, values dirsync.Values) (dirsync.Account
 		if ctx.Err() != nil || !mayBeThere && dirsync.KindOf(err) != dirsync.Conflict {
 			return dirsync.Account{}, w.refused(ctx, err, values)
 		}
+		stirred := w.c.stirred.Load()
 		mine, other, failed := w.look(ctx, name.Text)
 		for again := 0; again < 2 && failed == nil && mine == "" && other == nil && !mayBeThere && w.v.dir.listing(); again++ {
 			// Somebody has the name, but the list left them out: it has no snapshot, and shifts while others come and go.
@@ -292,9 +293,10 @@ func (w *work) post(ctx context.Context, values dirsync.Values) (dirsync.Account
 			return dirsync.Account{}, w.undecided(errors.Join(err, failed))
 		case mine != "":
 			return w.adopt(ctx, mine)
-		case !mayBeThere && other == nil && lost != nil:
-			// The target has it and does not show it yet: it is very likely what was sent first.
-			return dirsync.Account{}, w.undecided(fmt.Errorf("%w; before that: %w", err, lost))
+		case !mayBeThere && other == nil && (lost != nil || w.v.dir.listing() && stirred != w.c.stirred.Load()):
+			// The target has it and does not show it yet, which is very likely what was sent first; or the list shifted while
+			// others came and went.
+			return dirsync.Account{}, w.undecided(errors.Join(err, lost))
 		case !mayBeThere:
 			return dirsync.Account{}, w.conflict(err, values, other)
 		case n >= 3:
@@ -424,6 +426,9 @@ func (w *work) delete(ctx context.Context, id string) error {
 		return w.off("delete users")
 	}
 	_, err := w.c.do(ctx, w.call(http.MethodDelete, w.v.dir.path(id), nil))
+	if err != nil {
+		w.v.dir.unsure(id)
+	}
 	switch status := said(err); {
 	case dirsync.KindOf(err) == dirsync.NotFound:
 	case status == http.StatusBadRequest:

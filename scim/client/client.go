@@ -68,7 +68,7 @@ type Client struct {
 	tokens                *tokens // nil with a fixed token
 	bearer                string
 	secrets               []string
-	sent                  atomic.Int64
+	sent, stirred         atomic.Int64
 	log                   zerolog.Logger
 
 	// held are references to people who are not there yet.

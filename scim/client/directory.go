@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -86,6 +87,14 @@ func (w ownWrite) onto(x *index) {
 	} else {
 		x.set(w.id, w.person, w.name)
 	}
+}
+
+// unsure forgets what this client has written to an account, because a later write failed and may have taken effect: from
+// here on lists are believed.
+func (d *directory) unsure(id string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.own = slices.DeleteFunc(d.own, func(w ownWrite) bool { return w.id == id })
 }
 
 // doubt says that a creation may have taken effect.

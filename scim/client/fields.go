@@ -145,7 +145,7 @@ func types() []dirsync.Type {
 }
 
 func newPlace(fp FieldPath) (place, error) {
-	path, err := scim.ParsePath(fp.Path)
+	path, err := scim.ParsePath(fp.Path, schemaOf(fp.Path)...)
 	if err != nil {
 		return place{}, err
 	}
@@ -193,6 +193,16 @@ func newPlace(fp FieldPath) (place, error) {
 		}
 	}
 	return p, checkFormat(fp.Field)
+}
+
+// schemaOf is the URN at the beginning of a path, up to the last colon in front of brackets. It may hold any character.
+func schemaOf(path string) []string {
+	head, _, _ := strings.Cut(path, "[")
+	colon := strings.LastIndexByte(head, ':')
+	if colon < 0 {
+		return nil
+	}
+	return []string{head[:colon]}
 }
 
 // attribute is what the standard's schemas say of a path's attribute; nil for all others.

@@ -21,8 +21,12 @@ type walk struct {
 	seen     map[uint64]struct{}
 	total    int // what the last page claimed; -1 if none did
 	first    int // what the first page of this pass claimed
+	rows     int // resources in this pass
 	moved    bool
 	requests int
+	// stirred is how often this client itself had begun or ended to add or remove somebody when the pass began: one who
+	// comes and one who goes leave the total as it was.
+	stirred int64
 	// page, if not nil, is told of each page before its resources, with how many pages are expected to follow.
 	page func(resources []*scim.Object, more int) error
 }
@@ -36,12 +40,13 @@ const passes = 4
 func (w *walk) each(ctx context.Context, fn func(*scim.Object) error) error {
 	w.seed, w.seen = maphash.MakeSeed(), map[uint64]struct{}{}
 	for n := 1; ; n++ {
-		before := len(w.seen)
+		before := w.rows
 		if err := w.pass(ctx, fn); err != nil {
 			return err
 		}
 		// What claims more than it shows, and shows the same again, has nothing more to show.
-		if !w.moved && (w.total <= len(w.seen) || n > 1 && len(w.seen) == before) {
+		whole := !w.moved && (w.total <= w.rows || n > 1 && w.rows == before)
+		if whole && (n >= passes || w.stirred == w.c.stirred.Load()) {
 			return nil
 		}
 		if n >= passes {
@@ -52,9 +57,10 @@ func (w *walk) each(ctx context.Context, fn func(*scim.Object) error) error {
 
 // pass walks the list once, from the first page to the last.
 func (w *walk) pass(ctx context.Context, fn func(*scim.Object) error) error {
-	w.total, w.first, w.moved = -1, -1, false
+	w.total, w.first, w.rows, w.moved, w.stirred = -1, -1, 0, false, w.c.stirred.Load()
 	count := w.c.profile.PageSize
 	cursors := map[string]bool{}
+	last := ""
 	for start, cursor := 1, ""; ; {
 		page, err := w.fetch(ctx, start, cursor, count)
 		if err != nil {
@@ -64,11 +70,15 @@ func (w *walk) pass(ctx context.Context, fn func(*scim.Object) error) error {
 			w.first = page.TotalResults
 		}
 		w.total = page.TotalResults
-		fresh, err := w.deliver(page, start, fn)
-		if err != nil {
+		if err := w.deliver(page, start, fn); err != nil {
 			return err
 		}
+		same := len(page.Resources) > 0 && identifier(page.Resources[0]) == last
+		if len(page.Resources) > 0 {
+			last = identifier(page.Resources[0])
+		}
 		start += len(page.Resources)
+		w.rows += len(page.Resources)
 		switch {
 		case page.NextCursor != "":
 			if cursors[page.NextCursor] {
@@ -78,53 +88,42 @@ func (w *walk) pass(ctx context.Context, fn func(*scim.Object) error) error {
 			continue
 		case len(page.Resources) == 0 || cursor != "" || w.c.profile.Cursor:
 			return nil
-		case start <= page.TotalResults && fresh == 0:
-			return w.stuck()
+		case same && page.TotalResults > len(page.Resources):
+			return w.c.fault(w.call, dirsync.Unavailable, fmt.Errorf("the target claims %d resources, but each page has the same %d; set cursor in its profile, or a larger page size", w.total, len(page.Resources)))
+		case same:
+			return nil // all there is, once more
 		case start > page.TotalResults && page.TotalResults >= 0 && !(len(page.Resources) >= count && page.TotalResults <= len(page.Resources)):
 			return nil // a full page that claims to be everything is not believed: some targets count the page only
-		case fresh == 0:
-			return nil
 		}
 	}
 }
 
-// stuck decides about a page that had nobody new, though the target claims that there are more: either the list shifted,
-// which another pass settles, or startIndex means nothing to the target.
-func (w *walk) stuck() error {
-	if len(w.seen) > w.c.profile.PageSize {
-		w.moved = true
-		return nil
-	}
-	return w.c.fault(w.call, dirsync.Unavailable, fmt.Errorf("the target claims %d resources, but each page has the same %d; set cursor in its profile, or a larger page size", w.total, len(w.seen)))
-}
-
-// deliver hands on what is new on a page, and counts it.
-func (w *walk) deliver(page *scim.ListResponse, start int, fn func(*scim.Object) error) (fresh int, err error) {
+// deliver hands on what is new on a page.
+func (w *walk) deliver(page *scim.ListResponse, start int, fn func(*scim.Object) error) error {
 	if w.page != nil {
 		more := 0
 		if n := len(page.Resources); n > 0 {
 			more = max(0, (page.TotalResults-start-n)/n+1)
 		}
 		if err := w.page(page.Resources, more); err != nil {
-			return 0, err
+			return err
 		}
 	}
-	for _, o := range page.Resources {
+	for i, o := range page.Resources {
 		id := identifier(o)
 		if id == "" {
-			return fresh, w.c.fault(w.call, dirsync.Unavailable, fmt.Errorf("resource %d of the list has no id", start+fresh))
+			return w.c.fault(w.call, dirsync.Unavailable, fmt.Errorf("resource %d of the list has no id", start+i))
 		}
 		key := maphash.String(w.seed, id)
 		if _, twice := w.seen[key]; twice {
 			continue
 		}
 		w.seen[key] = struct{}{}
-		fresh++
 		if err := fn(o); err != nil {
-			return fresh, err
+			return err
 		}
 	}
-	return fresh, nil
+	return nil
 }
 
 func (w *walk) fetch(ctx context.Context, start int, cursor string, count int) (*scim.ListResponse, error) {

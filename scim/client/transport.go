@@ -245,6 +245,10 @@ func (c *Client) exchange(ctx context.Context, k call, authorization string, bod
 			req.Header.Set("Content-Type", scim.MediaType)
 		}
 		c.sent.Add(1)
+		if k.method == http.MethodPost || k.method == http.MethodDelete {
+			c.stirred.Add(1)
+			defer c.stirred.Add(1)
+		}
 		resp, err := c.transport.RoundTrip(req)
 		if err != nil {
 			return unreachedMark(err), nil, err

@@ -132,6 +132,7 @@ func (w *work) reread(ctx context.Context, id string) (dirsync.Account, error) {
 
 // failed words why a change was refused.
 func (w *work) failed(ctx context.Context, id string, m change, err error) error {
+	w.v.dir.unsure(id)
 	switch {
 	case ctx.Err() != nil:
 		return w.fault(dirsync.Unavailable, err)
