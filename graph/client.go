@@ -76,7 +76,7 @@ func New(cfg Config) (*Client, error) {
 // identities is on the machine or is not there at all, so that nobody waits long for one.
 func (c *Client) signInTransport(retries *retrying) http.RoundTripper {
 	own := *retries
-	own.gate = nil
+	own.gate, own.repeatable = nil, true
 	if c.cfg.Credential.ManagedIdentity != "" {
 		own.next, own.limits.connects = c.cfg.local, 1
 	}

@@ -181,11 +181,16 @@ func (a *authorizing) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, fmt.Errorf("a request for %s was not sent, because the token is for %s", req.URL.Host, a.base.Host)
 	}
 	ctx := req.Context()
+	// The body is needed for each of the two times.
+	body, err := takeBody(req)
+	if err != nil {
+		return nil, err
+	}
 	token, err := a.tokens.get(ctx, "", "")
 	if err != nil {
 		return nil, err
 	}
-	resp, err := a.next.RoundTrip(withToken(req, token))
+	resp, err := a.next.RoundTrip(withToken(req, body, token))
 	if err != nil || resp.StatusCode != http.StatusUnauthorized {
 		return resp, err
 	}
@@ -193,7 +198,7 @@ func (a *authorizing) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp, err = a.next.RoundTrip(withToken(req, token))
+	resp, err = a.next.RoundTrip(withToken(req, body, token))
 	if err == nil {
 		// The adapter would answer a challenge with a third attempt, and its parser panics on claims without quotes.
 		resp.Header.Del("WWW-Authenticate")
@@ -201,8 +206,11 @@ func (a *authorizing) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-func withToken(req *http.Request, token accessToken) *http.Request {
+func withToken(req *http.Request, body []byte, token accessToken) *http.Request {
 	req = req.Clone(req.Context())
+	if body != nil {
+		req.Body = io.NopCloser(bytes.NewReader(body))
+	}
 	req.Header.Set("Authorization", "Bearer "+token.text)
 	return req
 }

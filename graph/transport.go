@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -64,7 +65,8 @@ func newLocalTransport() *http.Transport {
 // answer's body in full within its attempt, and returns the last answer when the limits are reached: it never waits
 // shorter than the service asked, it rather gives up and lets the caller come back.
 //
-// Every request that passes here may be repeated: they are reads, and requests for tokens.
+// Every request that passes here may be repeated, because they are reads and requests for tokens, but for those whose
+// context has a oneShot: they are sent again only if they were certainly not taken.
 type retrying struct {
 	next   http.RoundTripper
 	limits limits
@@ -76,6 +78,8 @@ type retrying struct {
 	gate *gate
 	// skew is the service's clock minus ours, in nanoseconds, by the last answer.
 	skew *atomic.Int64
+	// repeatable says that every request may be repeated, for whatever oneShot it is needed.
+	repeatable bool
 }
 
 var (
@@ -91,14 +95,19 @@ func (t *retrying) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	ctx, waited := req.Context(), time.Duration(0)
+	var shot *oneShot
+	if !t.repeatable {
+		shot, _ = ctx.Value(oneShotKey{}).(*oneShot)
+	}
 	for n := 1; ; n++ {
 		if t.gate != nil {
 			if err := t.gate.pass(ctx, units(req), t.now, t.sleep); err != nil {
 				return nil, err
 			}
 		}
-		resp, err := t.attempt(req, body)
+		resp, err := t.shoot(req, body, shot)
 		wait, again := t.again(ctx, resp, err, n)
+		again = again && shot.allows(resp)
 		t.tell(resp, wait, again)
 		if !again || waited+wait > t.limits.total || !t.worthWaiting(ctx, wait) {
 			return resp, err
@@ -115,6 +124,36 @@ func (t *retrying) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		waited += wait
 	}
+}
+
+// shoot is attempt, and notes in shot when a request without an answer may have been taken: unless no connection for it
+// was made, which is known of a transport that tells how far it is.
+func (t *retrying) shoot(req *http.Request, body []byte, shot *oneShot) (*http.Response, error) {
+	if shot == nil {
+		return t.attempt(req, body)
+	}
+	var asked, got atomic.Bool
+	trace := &httptrace.ClientTrace{
+		GetConn: func(string) { asked.Store(true) },
+		GotConn: func(httptrace.GotConnInfo) { got.Store(true) },
+	}
+	resp, err := t.attempt(req.WithContext(httptrace.WithClientTrace(req.Context(), trace)), body)
+	if err != nil && !unreached(err) && (got.Load() || !asked.Load()) {
+		shot.lost.Store(true)
+	}
+	return resp, err
+}
+
+// allows tells whether what came of an attempt, an answer or none, leaves no doubt that the request was not taken. Nil
+// allows everything.
+func (s *oneShot) allows(resp *http.Response) bool {
+	switch {
+	case s == nil:
+		return true
+	case resp == nil:
+		return !s.lost.Load()
+	}
+	return resp.StatusCode == http.StatusTooManyRequests
 }
 
 // tell lets everybody else know what an answer says about the pace. Of a wait that is beyond the limits nobody is told,

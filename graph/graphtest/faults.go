@@ -138,5 +138,6 @@ const (
 	AllMembers   Kind = "transitive members"
 	CheckGroups  Kind = "check member groups"
 	ByIDs        Kind = "objects by id"
+	SendMail     Kind = "send mail"
 	Other        Kind = "other"
 )

@@ -139,6 +139,8 @@ func kindOf(path []string) Kind {
 		return kindOfGroups(path)
 	case n == 4 && path[1] == "users" && strings.TrimPrefix(path[3], "microsoft.graph.") == "checkMemberGroups":
 		return CheckGroups
+	case n == 4 && path[1] == "users" && strings.TrimPrefix(path[3], "microsoft.graph.") == "sendMail":
+		return SendMail
 	case n == 2 && path[1] == "users", n == 3 && path[1] == "users" && path[2] == countSegment:
 		return List
 	case n == 3 && path[1] == "users" && isDelta(path[2]):
@@ -214,6 +216,8 @@ func (q *request) serveGraph() answer {
 		return q.permitted(extensionRoles, q.extensions)
 	case ByIDs:
 		return q.permitted(q.byIDRoles, q.byIDs)
+	case SendMail:
+		return q.sendMail()
 	default:
 		return q.fail(http.StatusBadRequest, "BadRequest", "Resource not found for the segment '"+q.path[len(q.path)-1]+"'.")
 	}
@@ -222,7 +226,7 @@ func (q *request) serveGraph() answer {
 // method is the one method that the resource knows.
 func (q *request) method() string {
 	switch q.kind {
-	case Extensions, CheckGroups, ByIDs:
+	case Extensions, CheckGroups, ByIDs, SendMail:
 		return http.MethodPost
 	}
 	return http.MethodGet

@@ -7,6 +7,8 @@ type Requests struct {
 	GroupList, GroupGet, GroupDelta, Members, AllMembers, CheckGroups int
 	// ByIDs counts requests for many objects by their ids.
 	ByIDs int
+	// SendMail counts mails, those that were refused included.
+	SendMail int
 	// Total is the sum of all kinds; Throttled are those of them that were answered with 429.
 	Total, Throttled int
 }
@@ -63,6 +65,8 @@ func (r *Requests) add(k Kind) {
 		r.CheckGroups++
 	case ByIDs:
 		r.ByIDs++
+	case SendMail:
+		r.SendMail++
 	default:
 		r.Other++
 	}

@@ -41,6 +41,9 @@ type Tenant struct {
 	Redirects []string
 	// Extensions are the directory extensions that are defined in the tenant.
 	Extensions []Extension
+	// Mailboxes are the addresses that have a mailbox in Exchange Online, whoever they belong to. Nil means every address
+	// of the domain. Senders are those of them from which the application may send; nil means all.
+	Mailboxes, Senders []string
 	// Now tells the time. Nil means time.Now. It is called from the serving goroutines, one at a time.
 	Now func() time.Time
 	// Faults are the switches that make the tenant unkind. The zero Faults is the service on a good day.
@@ -56,7 +59,8 @@ type Tenant struct {
 	groups   directory   // see teams
 	others   []other
 	spent    []charge // of the budget, see throttled
-	expired  int      // page tokens refused because of Faults.ExpirePage
+	mails    []Mail
+	expired  int // page tokens refused because of Faults.ExpirePage
 	// buffers are the bodies of pages that were sent, to be filled again: making new ones costs more than filling them.
 	buffers sync.Pool
 }
