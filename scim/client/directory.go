@@ -194,8 +194,14 @@ func (d *directory) refresh(ctx context.Context, n int, fn func(*scim.Object) er
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, own := range d.own {
-		if began.Sub(own.at) <= settling {
+	latest := make(map[string]int, len(d.own))
+	for i, own := range d.own {
+		latest[own.id] = i
+	}
+	for i, own := range d.own {
+		// Only what was written last counts: an account that is gone must not even for a moment take the place, in the table, of
+		// a newer one with the same name.
+		if latest[own.id] == i && began.Sub(own.at) <= settling {
 			own.onto(table)
 		}
 	}
