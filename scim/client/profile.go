@@ -93,6 +93,7 @@ func ProfileNamed(name string) (Profile, bool) {
 	case "aws":
 		// IAM Identity Center: one value an attribute, displayName required, members never shown, 100 members a request.
 		p.DisplayName, p.MaxMembers, p.PageSize, p.PerSecond = true, 100, 100, 20
+		p.Dialect.RemoveByValue = true
 	case "slack":
 		// 180 creations, updates and deletions a minute in bursts of 20, and DELETE that deactivates.
 		p.DeleteDeactivates, p.PerSecond, p.Concurrency, p.PageSize = true, 3, 4, 1000

@@ -14,12 +14,11 @@ import (
 // table keeps the resources of one type.
 type table struct {
 	kind *scim.ResourceType
-	// key is the attribute that no two share, byKey finds by it, and byExternal by externalId.
-	key               string
-	exact             bool
-	entries           []*entry
-	byID              map[string]*entry
-	byKey, byExternal map[string]*entry
+	// key is the attribute that no two share; byKey finds by it.
+	key         string
+	exact       bool
+	entries     []*entry
+	byID, byKey map[string]*entry
 }
 
 // entry is one resource.
@@ -34,7 +33,7 @@ type entry struct {
 }
 
 func newTable(kind *scim.ResourceType, key string, exact bool) *table {
-	return &table{kind: kind, key: key, exact: exact, byID: map[string]*entry{}, byKey: map[string]*entry{}, byExternal: map[string]*entry{}}
+	return &table{kind: kind, key: key, exact: exact, byID: map[string]*entry{}, byKey: map[string]*entry{}}
 }
 
 func (t *table) find(id string) *entry { return t.byID[id] }
@@ -51,17 +50,11 @@ func (t *table) index(e *entry) {
 	if k := t.fold(e.object); k != "" {
 		t.byKey[k] = e
 	}
-	if x, _ := e.object.Text("externalId"); x != "" {
-		t.byExternal[x] = e
-	}
 }
 
 func (t *table) unindex(e *entry) {
 	if k := t.fold(e.object); t.byKey[k] == e {
 		delete(t.byKey, k)
-	}
-	if x, _ := e.object.Text("externalId"); t.byExternal[x] == e {
-		delete(t.byExternal, x)
 	}
 }
 
