@@ -3,6 +3,7 @@ package notify
 import (
 	"crypto/rand"
 	_ "embed"
+	"errors"
 	"fmt"
 	htmltemplate "html/template"
 	"strings"
@@ -151,6 +152,21 @@ var (
 	//go:embed templates/mail.txt
 	mailTextTemplate string
 )
+
+// Render returns m as an e-mail: the subject, one line, and the body as plain text and as HTML, of which either will do.
+// It is the same for every attempt, and the same whoever sends it. A message without news is an error.
+func Render(m Message) (subjectLine, text, html string, err error) {
+	if len(m.News) == 0 {
+		return "", "", "", errors.New("the message is empty")
+	}
+	if text, err = mailText(m.News); err != nil {
+		return "", "", "", err
+	}
+	if html, err = mailHTML(m.News); err != nil {
+		return "", "", "", err
+	}
+	return subject(m.News), text, html, nil
+}
 
 func mailHTML(news []News) (string, error) {
 	t, err := htmltemplate.New("mail.html").Parse(mailHTMLTemplate)

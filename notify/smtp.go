@@ -187,21 +187,14 @@ func (s mailer) compose(m Message) (*gomail.Msg, error) {
 	if m.ID == "" || strings.Trim(m.ID, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789") != "" {
 		return nil, fmt.Errorf("the message id %q has other signs than letters and digits", clean(m.ID, MaxCell))
 	}
-	if len(m.News) == 0 {
-		return nil, errors.New("the message is empty")
-	}
-	text, err := mailText(m.News)
-	if err != nil {
-		return nil, err
-	}
-	html, err := mailHTML(m.News)
+	subjectLine, text, html, err := Render(m)
 	if err != nil {
 		return nil, err
 	}
 	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent(), gomail.WithEncoding(gomail.EncodingQP))
 	msg.FromMailAddress(s.from)
 	msg.ToMailAddress(&mail.Address{Name: clean(m.To.Name, MaxCell), Address: m.To.Address})
-	msg.Subject(subject(m.News))
+	msg.Subject(subjectLine)
 	msg.SetDateWithValue(m.Created)
 	msg.SetMessageIDWithValue(m.ID + "@" + s.domain)
 	// RFC 3834 section 5; the second is Exchange's. Both keep absence notices away.

@@ -17,7 +17,9 @@ import (
 
 // NotifyConfig says who is told what happens, and how it gets there.
 type NotifyConfig struct {
-	SMTP SMTPConfig `yaml:"smtp"`
+	// SMTP and Graph send e-mail; at most one of them is set.
+	SMTP  SMTPConfig      `yaml:"smtp"`
+	Graph GraphMailConfig `yaml:"graph"`
 	// Recipients are told of every sync; Sync.Notify adds those who are told of one.
 	Recipients Recipients      `yaml:"recipients"`
 	Teams      []PlaceConfig   `yaml:"teams"`
@@ -165,6 +167,7 @@ func (d *decoder) checkNotify(c *Config) {
 		return
 	}
 	d.checkSMTP("notify.smtp", n.SMTP)
+	d.checkGraphMail("notify.graph", n.Graph, c)
 	names := map[string]bool{notify.EmailChannel: true, notify.InboxChannel: true}
 	for _, list := range []struct {
 		key    string
@@ -208,8 +211,8 @@ func (d *decoder) checkNotify(c *Config) {
 func (d *decoder) checkMail(path string, list Recipients, c *Config) {
 	for i, r := range list {
 		at := join(path, strconv.Itoa(i+1))
-		if r.Address != "" && !d.meant("notify.smtp") && !d.failed(at) {
-			d.faultAt(at, "is to get e-mail, but nothing sends any; describe the mail server: notify: { smtp: { host: smtp.example.com, from: dirsync@example.com } }")
+		if r.Address != "" && !d.meant("notify.smtp") && !d.meant("notify.graph") && !d.failed(at) {
+			d.faultAt(at, "is to get e-mail, but nothing sends any; describe the mail server: notify: { smtp: { host: smtp.example.com, from: dirsync@example.com } }, or name the mailbox of a tenant: notify: { graph: { tenant: contoso, from: dirsync@example.com } }")
 			return
 		}
 	}

@@ -85,6 +85,12 @@ func newNotifier(a *app, cfg *Config, box notifyStore) (*notify.Notifier, error)
 			return nil, err
 		}
 	}
+	if n.Graph.Tenant != "" {
+		var err error
+		if c.Mail, err = newGraphMailer(a, cfg.Tenants[n.Graph.Tenant], n.Graph); err != nil {
+			return nil, err
+		}
+	}
 	add := func(name string, syncs []string, s notify.Sender, err error) error {
 		c.Channels = append(c.Channels, notify.Channel{Name: name, Sender: s, Syncs: syncs})
 		return err
