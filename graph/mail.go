@@ -140,7 +140,7 @@ func (c *Client) mailError(from string, a answer) error {
 	switch status := a.status; {
 	case status == http.StatusForbidden && !fault.is("Authorization_IdentityNotFound"):
 		e.Err = needed(MailPermission, e.Err)
-		e.Hint = fmt.Sprintf("Grant the application the permission %s of Microsoft Graph, and allow it the mailbox %s: where RBAC for applications or an application access policy of Exchange Online says which mailboxes it may use, this one must be among them. Changes take up to two hours.", MailPermission, clip(from)) + c.tokens.granted()
+		e.Hint = fmt.Sprintf("Let the application send as %s: grant it %s of Microsoft Graph, for this mailbox alone by RBAC for applications in Exchange Online, or for all; where an application access policy restricts it, this mailbox must be in its group. Changes take up to two hours.", clip(from), MailPermission) + c.tokens.granted()
 	case status == http.StatusNotFound:
 		e.Hint = fmt.Sprintf("Check that %s is in the tenant and has a mailbox in Exchange Online. A mailbox that was just made takes a quarter of an hour or more to be known; a shared mailbox needs no licence.", clip(from))
 	case status == http.StatusTooManyRequests:
