@@ -78,6 +78,9 @@ func (x *syncTx) merge(r dirsync.Record, state dirsync.ReadState, asked []string
 			return err
 		}
 	}
+	if err := x.rename(seq, p.Shadow, shadow); err != nil {
+		return err
+	}
 	p.Shadow = shadow
 	if err := x.putPerson(p); err != nil {
 		return err

@@ -61,8 +61,11 @@ const (
 
 func newSync(s *Store, at place) *Sync {
 	y := &Sync{s: s, place: at, keys: idKeys}
-	if at.part == bucketMemberships {
+	switch at.part {
+	case bucketMemberships:
 		y.keys = membershipKeys
+	case bucketSyncs:
+		y.keys = personKeys
 	}
 	y.ids = &index{what: "index of " + at.String(), rows: bucketPeople, table: newTable()}
 	y.ids.parent = func(b *bolt.Tx) *bolt.Bucket {

@@ -204,6 +204,15 @@ func find(ctx context.Context, s engine.Store, key string) (dirsync.Person, erro
 	if err == nil || dirsync.KindOf(err) != dirsync.NotFound {
 		return p, err
 	}
+	if indexed, ok := s.(interface {
+		Named(ctx context.Context, name string) ([]dirsync.Person, error)
+	}); ok {
+		named, err := indexed.Named(ctx, strings.TrimSpace(key))
+		named = slices.DeleteFunc(named, func(p dirsync.Person) bool { return p.Gone != dirsync.Present })
+		if err != nil || len(named) == 1 {
+			return append(named, p)[0], err
+		}
+	}
 	want := dirsync.Fold(strings.TrimSpace(key))
 	// A user principal name names one person in a tenant; the others may name several.
 	names := []string{"userPrincipalName", "mail", "displayName"}
