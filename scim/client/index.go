@@ -24,8 +24,6 @@ func newIndex() *index {
 
 func (x *index) hash(s string) uint64 { return maphash.String(x.seed, s) }
 
-func (x *index) len() int { return len(x.byID) }
-
 // set notes an account, and forgets what was noted of it before, except for its name if that is empty now: a write that
 // does not touch the name leaves it as it was.
 func (x *index) set(id string, person dirsync.ID, name string) {

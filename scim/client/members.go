@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -93,9 +94,11 @@ func (w *work) partly(err error) error {
 	if kind == dirsync.Conflict || kind == dirsync.Invalid || kind == dirsync.NotFound {
 		kind = dirsync.Unavailable
 	}
-	e, _ := w.wrap(err).(*dirsync.Error)
-	e.Kind = kind
-	return e
+	wrapped := w.wrap(err)
+	if e, ok := errors.AsType[*dirsync.Error](wrapped); ok {
+		e.Kind = kind
+	}
+	return wrapped
 }
 
 // join writes memberships of one group. What the target refuses together is tried in halves, so that one member whom it

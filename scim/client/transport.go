@@ -158,7 +158,7 @@ func (c *Client) once(ctx context.Context, k call, body []byte) (*reply, time.Du
 	attempt, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	start := time.Now()
-	resp, data, err := c.exchange(attempt, k, authorization, body)
+	resp, data, err := c.exchange(attempt, k, authorization, body) //nolint:bodyclose // exchange reads it to its end and closes it
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, 0, &refusal{unsure: true, cause: ctx.Err()}
