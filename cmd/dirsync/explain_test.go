@@ -73,6 +73,7 @@ func benchExplain(b *testing.B, a *app, w *wired, n int) error {
 	}
 	keys := map[string]func(dirsync.Person) string{
 		"id":      func(p dirsync.Person) string { return string(p.ID) },
+		"upn":     func(p dirsync.Person) string { return p.Shadow.Text("userPrincipalName") },
 		"account": func(p dirsync.Person) string { return p.Link.Account },
 		"address": func(p dirsync.Person) string {
 			mail, _ := p.Link.Held.Get(dirsync.EmailAddress)
