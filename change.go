@@ -74,7 +74,7 @@ type Change struct {
 	// CreateOnly names those fields of After that are written only if the account is made now, never to one that is
 	// there already.
 	CreateOnly []string
-	// Why says in a phrase what caused the change: "deleted in the tenant".
+	// Why says in a phrase what caused the change: "deleted at the source".
 	Why string
 	// Asked are the dangers of this change that a person has approved. They count against no limit.
 	Asked Danger

@@ -96,6 +96,14 @@ func KindOf(err error) ErrorKind {
 	return Unknown
 }
 
+// RetryAt returns when the first *Error in err's chain says that trying again makes sense; zero when it does not say.
+func RetryAt(err error) time.Time {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.RetryAt
+	}
+	return time.Time{}
+}
+
 // HintOf returns the first hint in err's chain, from the outside in, or "".
 func HintOf(err error) string {
 	for err != nil {

@@ -49,6 +49,8 @@ type Run struct {
 	// Batch is the largest number of changes that are ever sent before their outcomes are written down. After a crash
 	// at most that many changes are in doubt.
 	Batch int
+	// Parked is until when the run waits, because the target wants to be left alone; zero while it does not.
+	Parked time.Time `json:",omitzero"`
 	// Error says why the run failed, for people.
 	Error string
 	// Groups is what became of the groups, where they are synced.

@@ -138,5 +138,9 @@ type Primer interface {
 	Prime(ctx context.Context) (Cursor, error)
 }
 
+// Forgetful is a Target that may not be able to say whose its accounts are: Account.Source is then empty for all of them,
+// and the links that a sync remembers are all there is. Without it, an account without a Source belongs to nobody.
+type Forgetful interface{ Forgets() bool }
+
 // RequestCounter is a Source or Target that can tell how many requests it has sent, retries included.
 type RequestCounter interface{ Requests() int }

@@ -26,7 +26,7 @@ func (t *Target) Find(ctx context.Context, field string, values []dirsync.Value)
 		for _, a := range t.accounts {
 			held, _ := a.Values.Get(field)
 			if !v.IsNull() && dirsync.Fold(held.Text) == dirsync.Fold(v.Text) && len(out[i]) < 3 {
-				out[i] = append(out[i], cloneAccount(a))
+				out[i] = append(out[i], t.told(cloneAccount(a)))
 			}
 		}
 	}

@@ -28,6 +28,10 @@ type Target struct {
 	// dirsync.Restorer. Set it before the target is used.
 	Restore bool
 
+	// Forget makes the target keep no Source: it finds accounts by their id only, and never says whose one is, as if it had
+	// no place for that; see dirsync.Forgetful. Accounts tells all the same. Set it before the target is used.
+	Forget bool
+
 	mu       sync.Mutex
 	schema   []dirsync.Field
 	deleted  []dirsync.Account
@@ -40,6 +44,8 @@ var (
 	_ dirsync.Target   = (*Target)(nil)
 	_ dirsync.Batcher  = (*Target)(nil)
 	_ dirsync.Restorer = (*Target)(nil)
+
+	_ dirsync.Forgetful = (*Target)(nil)
 )
 
 // NewTarget returns a target without accounts. Its fields are first_name, last_name and email, all required, and
@@ -134,11 +140,22 @@ func (t *Target) Users(ctx context.Context, fn func(dirsync.Account) error) erro
 		return before
 	}
 	for _, a := range t.Accounts() {
-		if err := fn(a); err != nil {
+		if err := fn(t.told(a)); err != nil {
 			return err
 		}
 	}
 	return after
+}
+
+// Forgets implements dirsync.Forgetful.
+func (t *Target) Forgets() bool { return t.Forget }
+
+// told is an account as the target tells of it.
+func (t *Target) told(a dirsync.Account) dirsync.Account {
+	if t.Forget {
+		a.Source = ""
+	}
+	return a
 }
 
 // Restores implements dirsync.Restorer: for a century if Restore is set.
@@ -198,7 +215,7 @@ func (t *Target) applyOne(c dirsync.Change) (dirsync.Account, error) {
 	if err != nil {
 		return dirsync.Account{}, err
 	}
-	return cloneAccount(a), nil
+	return t.told(cloneAccount(a)), nil
 }
 
 func (t *Target) apply(c dirsync.Change) (dirsync.Account, error) {
@@ -231,7 +248,7 @@ func (t *Target) apply(c dirsync.Change) (dirsync.Account, error) {
 		}
 		switch c.Kind {
 		case dirsync.Create:
-			if next.Source != "" && next.Source != c.Person {
+			if next.Source != "" && next.Source != c.Person && !t.Forget {
 				return dirsync.Account{}, &dirsync.Error{Op: "create user", ID: c.Person, Kind: dirsync.Conflict,
 					Other: string(next.Source), Err: fmt.Errorf("account %s is joined to %s", next.ID, next.Source)}
 			}
@@ -266,6 +283,9 @@ func (t *Target) apply(c dirsync.Change) (dirsync.Account, error) {
 // find returns the place of the account that c speaks of, or -1.
 func (t *Target) find(c dirsync.Change) int {
 	at := -1
+	if t.Forget {
+		return slices.IndexFunc(t.accounts, func(a dirsync.Account) bool { return c.Account != "" && a.ID == c.Account })
+	}
 	if c.Kind == dirsync.Create {
 		// An earlier try may have made one already, whatever account was found to be theirs since.
 		at = slices.IndexFunc(t.accounts, func(a dirsync.Account) bool { return a.Source != "" && a.Source == c.Person })

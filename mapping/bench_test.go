@@ -25,7 +25,7 @@ func crowd(n int) []dirsync.Attributes {
 }
 
 func benchmark(b *testing.B, specs []Spec, where string, target []dirsync.Field) {
-	m, problems := Compile(specs, Expression{Text: where}, exprSource, target)
+	m, problems := Compile(specs, Expression{Text: where}, exprSource, with(target...))
 	if len(problems) > 0 {
 		b.Fatal(problems)
 	}

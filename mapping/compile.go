@@ -10,7 +10,7 @@ import (
 
 // Compile checks a mapping against what the source offers and the target takes, and makes it ready to be used. All
 // mistakes are found at once, in the order in which they stand in the configuration; if there is one, there is no
-// Mapping. The fields of Mandatory are always part of the target, whether target lists them or not.
+// Mapping. Every Required field of the target has to be mapped.
 func Compile(specs []Spec, where Expression, source, target []dirsync.Field) (*Mapping, []Problem) {
 	c := newCompiler(source, target)
 	m := &Mapping{}
@@ -57,13 +57,8 @@ func newCompiler(source, target []dirsync.Field) *compiler {
 	for _, f := range source {
 		c.source[f.Name] = f
 	}
-	for _, f := range slices.Concat(Mandatory(), target) {
+	for _, f := range target {
 		c.target[f.Name] = f
-	}
-	for _, f := range Mandatory() {
-		own := c.target[f.Name]
-		own.Required = true
-		c.target[f.Name] = own
 	}
 	c.sourceNames, c.targetNames = usable(c.source), usable(c.target)
 	return c

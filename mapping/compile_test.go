@@ -156,7 +156,7 @@ func TestCompileFaults(t *testing.T) {
 		{Spec{Field: "note", Entra: `"` + strings.Repeat("x", 10_000) + `"`}, `4:3: note: the expression has 10002 characters, and at most 10000 are allowed`},
 	} {
 		tc.spec.Pos = Position{4, 3}
-		m, problems := Compile(append([]Spec{tc.spec}, constants()...), Expression{}, exprSource, faultTarget)
+		m, problems := Compile(append([]Spec{tc.spec}, constants()...), Expression{}, exprSource, with(faultTarget...))
 		if m != nil || len(problems) != 1 {
 			t.Errorf("%s: got %d problems, want one: %v", tc.want, len(problems), problems)
 			continue
@@ -175,7 +175,7 @@ func TestAllFaultsAtOnce(t *testing.T) {
 		{Field: "first_name", From: "givenName", Pos: Position{3, 3}},
 		{Field: "first_name", From: "surname", Pos: Position{12, 3}},
 		{Field: "joining_date", From: "managerName", Pos: Position{4, 3}, FromPos: Position{4, 17}},
-	}, Expression{`user.userTyp == "Member"`, Position{2, 8}}, exprSource, faultTarget)
+	}, Expression{`user.userTyp == "Member"`, Position{2, 8}}, exprSource, with(faultTarget...))
 	if m != nil {
 		t.Error("got a mapping")
 	}
@@ -196,7 +196,7 @@ func TestAllFaultsAtOnce(t *testing.T) {
 }
 
 func TestMandatoryFieldsMustBeMapped(t *testing.T) {
-	_, problems := Compile(nil, Expression{}, exprSource, nil)
+	_, problems := Compile(nil, Expression{}, exprSource, Mandatory())
 	var got []string
 	for _, p := range problems {
 		got = append(got, p.Field+" "+p.Message)
@@ -213,7 +213,7 @@ func TestWhereFaults(t *testing.T) {
 		`user.department = "x"`:        `2:24: where: the expression cannot be understood: unexpected token Operator("=") (compare with ==)`,
 		`user.hireDate > date("2019")`: `2:13: where: hireDate cannot be used: it is kept outside the directory, and its changes cannot be followed; use employeeHireDate`,
 	} {
-		_, problems := Compile(constants(), Expression{where, Position{2, 8}}, exprSource, nil)
+		_, problems := Compile(constants(), Expression{where, Position{2, 8}}, exprSource, Mandatory())
 		if len(problems) != 1 || problems[0].String() != want {
 			t.Errorf("%s: got %v, want %s", where, problems, want)
 		}

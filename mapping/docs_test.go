@@ -85,7 +85,7 @@ func TestDocumentation(t *testing.T) {
 			if strings.Contains(b.text, "from: extensionAttribute1") || strings.Contains(b.text, "user.extensionAttribute1") {
 				source = append(source, dirsync.Field{Name: "extensionAttribute1", Type: dirsync.Text})
 			}
-			m, problems = Compile(specs, where, source, target)
+			m, problems = Compile(specs, where, source, with(target...))
 			record = nil
 		case "json":
 			var values map[string]json.RawMessage

@@ -176,7 +176,7 @@ func TestEntraFunctions(t *testing.T) {
 		{`Append([objectId], "!")`, nil, `"1!"`, field},
 		{`Append("a \\ \"b\"", "")`, nil, `"a \\ \"b\""`, field},
 	} {
-		m, problems := Compile(append([]Spec{{Field: "x", Entra: tc.expr}}, constants()...), Expression{}, source, []dirsync.Field{tc.as})
+		m, problems := Compile(append([]Spec{{Field: "x", Entra: tc.expr}}, constants()...), Expression{}, source, with(tc.as))
 		if len(problems) > 0 {
 			t.Errorf("%s: %v", tc.expr, problems)
 			continue

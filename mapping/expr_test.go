@@ -54,7 +54,7 @@ func one(r Result, field string) string {
 func outcome(t testing.TB, f dirsync.Field, s Spec, record dirsync.Attributes) string {
 	t.Helper()
 	s.Field = f.Name
-	m, problems := Compile(append([]Spec{s}, constants()...), Expression{}, exprSource, []dirsync.Field{f})
+	m, problems := Compile(append([]Spec{s}, constants()...), Expression{}, exprSource, with(f))
 	if len(problems) > 0 {
 		return "problem: " + problems[0].String()
 	}

@@ -37,7 +37,7 @@ func FuzzValues(f *testing.F) {
 			specs = append(specs, Spec{Field: x.Name, From: x.Name})
 		}
 		var problems []Problem
-		if m, problems = Compile(append(specs, constants()...), Expression{}, everyType(), everyType()); len(problems) > 0 {
+		if m, problems = Compile(append(specs, constants()...), Expression{}, everyType(), with(everyType()...)); len(problems) > 0 {
 			f.Fatal(problems)
 		}
 	}
@@ -223,7 +223,7 @@ func FuzzEntra(f *testing.F) {
 		`Mid([givenName], 2147483647, 2147483647)`, `Word([surname], 1, " ")`, `Join("\"\\", [proxyAddresses], &HFF)`, `"`, `[`, `A(`, `CBool([surname] = "x")`} {
 		f.Add(s)
 	}
-	c := newCompiler(exprSource, nil)
+	c := newCompiler(exprSource, Mandatory())
 	record := hostileRecord()
 	f.Fuzz(func(t *testing.T, s string) {
 		p, fault := compileEntra(s, c.property)
@@ -256,7 +256,7 @@ func FuzzExpr(f *testing.F) {
 		`date("2019-01-01") < user.employeeHireDate`, `if true {1} else {2}`, `"a" | upper()`, `not nil`, `-nil`, `user.level in [nil, 1]`} {
 		f.Add(s)
 	}
-	c := newCompiler(exprSource, nil)
+	c := newCompiler(exprSource, Mandatory())
 	record := hostileRecord()
 	f.Fuzz(func(t *testing.T, s string) {
 		p, fault := compileExpr(s, c.property)

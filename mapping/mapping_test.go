@@ -33,7 +33,7 @@ func threeFields() []Spec {
 // compile compiles a mapping that must be right.
 func compile(t testing.TB, specs []Spec, where string, target ...dirsync.Field) *Mapping {
 	t.Helper()
-	m, problems := Compile(specs, Expression{Text: where}, exprSource, target)
+	m, problems := Compile(specs, Expression{Text: where}, exprSource, with(target...))
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
@@ -127,12 +127,12 @@ func TestEmptyValues(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	specs = append(threeFields()[1:], Spec{Field: "first_name", Value: pointer(" "), Pos: Position{1, 1}})
-	if _, problems := Compile(specs, Expression{}, exprSource, nil); len(problems) != 1 ||
+	if _, problems := Compile(specs, Expression{}, exprSource, Mandatory()); len(problems) != 1 ||
 		problems[0].String() != "1:1: first_name: first_name is required, but the constant is empty" {
 		t.Errorf("got %v", problems)
 	}
 	specs = append(threeFields()[1:], Spec{Field: "first_name", From: "givenName", WhenNull: "keep", Pos: Position{1, 1}})
-	if _, problems := Compile(specs, Expression{}, exprSource, nil); len(problems) != 1 ||
+	if _, problems := Compile(specs, Expression{}, exprSource, Mandatory()); len(problems) != 1 ||
 		problems[0].String() != "1:1: first_name: first_name is required, so a new user without it has nothing to keep (use a default, or leave when_null out)" {
 		t.Errorf("got %v", problems)
 	}
@@ -214,7 +214,7 @@ func TestFingerprint(t *testing.T) {
 		return append(threeFields(), Spec{Field: "x", Expr: `user.department ?? "A"`})
 	}
 	print := func(specs []Spec, where string, source, target []dirsync.Field) string {
-		m, problems := Compile(specs, Expression{Text: where}, source, target)
+		m, problems := Compile(specs, Expression{Text: where}, source, with(target...))
 		if len(problems) > 0 {
 			t.Fatal(problems)
 		}
@@ -509,4 +509,12 @@ func TestPreview(t *testing.T) {
 	if err != nil || len(out) > 10_000 {
 		t.Errorf("the preview has grown to %d bytes, %v", len(out), err)
 	}
+}
+
+// with is a target that has these fields beside those that every application has.
+func with(fields ...dirsync.Field) []dirsync.Field {
+	own := func(f dirsync.Field) bool {
+		return slices.ContainsFunc(fields, func(g dirsync.Field) bool { return g.Name == f.Name })
+	}
+	return append(slices.DeleteFunc(Mandatory(), own), fields...)
 }

@@ -121,8 +121,8 @@ func sortProblems(ps []Problem) {
 	})
 }
 
-// Mandatory returns the three fields that every target has and every mapping must fill: first name, last name and
-// e-mail address.
+// Mandatory returns the three fields that the embedded directory and every application have, and that a mapping must fill
+// there: first name, last name and e-mail address.
 func Mandatory() []dirsync.Field {
 	return []dirsync.Field{
 		{Name: dirsync.FirstName, Label: "First name", Type: dirsync.Text, Required: true},

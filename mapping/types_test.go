@@ -171,7 +171,7 @@ func TestTypes(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.to.Name = "x"
 			m, problems := Compile(append([]Spec{{Field: "x", From: "in", Format: tc.format}}, constants()...), Expression{},
-				[]dirsync.Field{{Name: "in", Type: tc.from}}, []dirsync.Field{tc.to})
+				[]dirsync.Field{{Name: "in", Type: tc.from}}, with(tc.to))
 			if len(problems) > 0 {
 				t.Fatal(problems)
 			}

@@ -159,7 +159,7 @@ type Change struct {
 	Name   string `json:"name,omitempty"`
 	// Account is the target's own id; absent when there is none or none is known.
 	Account string `json:"account,omitempty"`
-	// Why is a phrase that follows the person's name: "was deleted in the tenant".
+	// Why is a phrase that follows the person's name: "was deleted at the source".
 	Why string `json:"why"`
 	// Before and After are objects of values by field; see dirsync.Change. Absent when empty.
 	Before json.RawMessage `json:"before,omitempty"`

@@ -24,7 +24,7 @@ const maxSecondTries = 10_000
 // apply carries out the plan, leavers first, batch by batch, and writes down what came of each batch before the next
 // one begins. One person's failure stops nobody else; only a target that lets nobody in stops the run.
 func (e *Engine) apply(ctx context.Context, r *dirsync.Run, t *tally) error {
-	a := &applying{e: e, r: r, t: t, held: held(*r)}
+	a := &applying{e: e, r: r, t: t, held: held(*r), began: e.now()}
 	for _, kind := range dirsync.ChangeKinds() {
 		a.total += t.planned[kind]
 	}
@@ -117,6 +117,8 @@ type applying struct {
 	// done and total count changes.
 	done, total int
 	progress    dirsync.PlanKey
+	// began is when the first change was sent.
+	began time.Time
 	// silent counts the changes in a row that got no answer.
 	silent int
 	// again are changes that conflicted with what somebody else held at the time.
@@ -183,8 +185,20 @@ func (a *applying) batch(ctx context.Context, changes []dirsync.Change, second [
 	for _, o := range outcomes {
 		a.count(o)
 	}
-	e.progress(dirsync.PhaseApply, a.done, a.total)
+	a.tell()
 	return stop
+}
+
+// tell says how far the run has come, and about how long the rest will take.
+func (a *applying) tell() {
+	if a.e.Progress == nil {
+		return
+	}
+	a.e.last = Progress{Phase: dirsync.PhaseApply, Done: a.done, Total: a.total}
+	if spent := a.e.now().Sub(a.began); a.done > 0 && a.done < a.total {
+		a.e.last.Left = time.Duration(float64(spent) / float64(a.done) * float64(a.total-a.done))
+	}
+	a.e.Progress(a.e.last)
 }
 
 // send applies changes in order. It returns one result for each change that was tried, and an error when the rest
@@ -198,6 +212,9 @@ func (a *applying) send(ctx context.Context, changes []dirsync.Change) ([]dirsyn
 		if len(applied) != len(changes) {
 			return applied[:0], fmt.Errorf("the target answered %d of %d changes", len(applied), len(changes))
 		}
+		if err := a.again429(ctx, b, changes, applied); err != nil {
+			return applied, err
+		}
 		for _, ap := range applied {
 			if err := a.judge(ap.Err); err != nil {
 				return applied, err
@@ -210,13 +227,52 @@ func (a *applying) send(ctx context.Context, changes []dirsync.Change) ([]dirsyn
 		if err := ctx.Err(); err != nil {
 			return applied, err
 		}
-		account, err := a.e.Target.Apply(ctx, c)
+		var account dirsync.Account
+		err := a.e.patiently(ctx, a.r, func() (err error) {
+			account, err = a.e.Target.Apply(ctx, c)
+			return err
+		})
 		applied = append(applied, dirsync.Applied{Account: account, Err: err})
 		if err := a.judge(err); err != nil {
 			return applied, err
 		}
 	}
 	return applied, nil
+}
+
+// again429 sends those changes of a batch again for which the target had no time, until it has. Making a change twice is
+// the same as making it once.
+func (a *applying) again429(ctx context.Context, b dirsync.Batcher, changes []dirsync.Change, applied []dirsync.Applied) error {
+	first := true
+	return a.e.patiently(ctx, a.r, func() error {
+		var left []int
+		var late []dirsync.Change
+		for i, ap := range applied {
+			if dirsync.KindOf(ap.Err) == dirsync.Throttled {
+				left, late = append(left, i), append(late, changes[i])
+			}
+		}
+		if len(left) == 0 {
+			return nil
+		}
+		if !first {
+			answers := b.ApplyAll(ctx, late)
+			if len(answers) != len(late) {
+				return fmt.Errorf("the target answered %d of %d changes", len(answers), len(late))
+			}
+			for n, i := range left {
+				applied[i] = answers[n]
+			}
+		}
+		first = false
+		var err error
+		for _, i := range left {
+			if dirsync.KindOf(applied[i].Err) == dirsync.Throttled && !dirsync.RetryAt(applied[i].Err).Before(dirsync.RetryAt(err)) {
+				err = applied[i].Err
+			}
+		}
+		return err
+	})
 }
 
 // judge says whether an error concerns one person, or everybody who would come after them.

@@ -21,6 +21,9 @@ func (e *Engine) plan(ctx context.Context, r *dirsync.Run, t *tally) error {
 	if err != nil {
 		return err
 	}
+	if pl.join != nil {
+		pl.join.patiently = func(do func() error) error { return e.patiently(ctx, r, do) }
+	}
 	totals, err := e.Store.Totals(ctx)
 	if err != nil {
 		return err
@@ -86,8 +89,16 @@ func (e *Engine) oweIfConfigChanged(ctx context.Context, r *dirsync.Run) error {
 	return nil
 }
 
+// kept marks the fingerprint of a policy that leaves people as they are who are blocked.
+func kept(p plan.Policy) string {
+	if p.WhenBlocked == plan.Keep {
+		return "blocked-kept/"
+	}
+	return ""
+}
+
 func (e *Engine) fingerprint() string {
-	policy := "/" + e.Policy.WhenDeleted.String() + "/" + e.Policy.WhenOutOfScope.String() + "/" + e.Policy.Grace.String() + "/" + e.ProtectedBy
+	policy := "/" + e.Policy.WhenDeleted.String() + "/" + e.Policy.WhenOutOfScope.String() + "/" + kept(e.Policy) + e.Policy.Grace.String() + "/" + e.ProtectedBy
 	if e.group != nil {
 		return "groups" + policy + e.groupsFingerprint
 	}

@@ -32,7 +32,7 @@ type DriftCounts struct {
 // repair, what is found is written down, and whoever it concerns is planned again by the next run. Nothing is taken for
 // missing unless the list was complete.
 func (e *Engine) Compare(ctx context.Context, repair bool, fn func(Drift) error) (DriftCounts, error) {
-	cmp := &comparing{e: e, repair: repair, fn: fn, links: map[dirsync.Seq]dirsync.Link{}}
+	cmp := &comparing{e: e, repair: repair, fn: fn, links: map[dirsync.Seq]dirsync.Link{}, owners: e.owners()}
 	if err := e.Target.Users(ctx, func(a dirsync.Account) error { return cmp.account(ctx, a) }); err != nil {
 		return cmp.n, fmt.Errorf("list %s: %w", e.Target.Name(), err)
 	}
@@ -49,18 +49,22 @@ type comparing struct {
 	fn     func(Drift) error
 	n      DriftCounts
 	// seen has a bit for each person whose account was listed.
-	seen  []uint64
-	links map[dirsync.Seq]dirsync.Link
+	seen   []uint64
+	links  map[dirsync.Seq]dirsync.Link
+	owners *owners
 }
 
 // account compares one account.
 func (c *comparing) account(ctx context.Context, a dirsync.Account) error {
 	c.n.Accounts++
-	if a.Source == "" {
-		c.n.Foreign++
-		return nil
+	p, known, err := c.owners.of(ctx, a.ID)
+	if !known && err == nil {
+		if a.Source == "" {
+			c.n.Foreign++
+			return nil
+		}
+		p, err = c.e.Store.Person(ctx, a.Source)
 	}
-	p, err := c.e.Store.Person(ctx, a.Source)
 	switch {
 	case dirsync.KindOf(err) == dirsync.NotFound:
 		c.n.Foreign++
@@ -145,7 +149,11 @@ func one(b bool) int {
 
 // compareTarget compares the target within a run.
 func (e *Engine) compareTarget(ctx context.Context, r *dirsync.Run, repair bool) error {
-	n, err := e.Compare(ctx, repair, func(Drift) error { return nil })
+	var n DriftCounts
+	err := e.patiently(ctx, r, func() (err error) { // comparing twice finds the same
+		n, err = e.Compare(ctx, repair, func(Drift) error { return nil })
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -50,6 +50,8 @@ type Engine struct {
 	// group makes this the engine of groups, and says which of them the target gets. It is nil in an engine of people.
 	group             func(dirsync.ID) bool
 	groupsFingerprint string
+	// last is what Progress was told last.
+	last Progress
 }
 
 // DefaultBatch keeps a transaction's memory to a few megabytes and its disk flushes rare.
@@ -67,6 +69,10 @@ type Progress struct {
 	Done int
 	// Total is how many there will be; zero when nobody knows.
 	Total int
+	// Parked is until when the run waits, because the target wants to be left alone; zero while it does not.
+	Parked time.Time
+	// Left is about how long the changes that are left will take, at the pace so far; zero when nobody knows.
+	Left time.Duration
 }
 
 // Options say how a run was asked for.
@@ -299,7 +305,8 @@ func (e *Engine) batch() int {
 
 func (e *Engine) progress(phase dirsync.Phase, done, total int) {
 	if e.Progress != nil {
-		e.Progress(Progress{Phase: phase, Done: done, Total: total})
+		e.last = Progress{Phase: phase, Done: done, Total: total}
+		e.Progress(e.last)
 	}
 }
 

@@ -22,6 +22,9 @@ type joining struct {
 	// disputed has the accounts of which nobody can tell whose they are, with the reason as a phrase. Whoever was to be
 	// joined to one is refused when the plan is applied, and tried again by every run: the dispute may be over by then.
 	disputed map[string]string
+	owners   *owners
+	// patiently waits while the target wants to be left alone.
+	patiently func(do func() error) error
 }
 
 // find looks for the accounts of those of people who would get one.
@@ -44,13 +47,34 @@ func (j *joining) find(ctx context.Context, people []dirsync.Person, decisions [
 		if len(who) == 0 {
 			continue
 		}
-		found, err := j.finder.Find(ctx, field, values)
+		var found [][]dirsync.Account
+		err := j.patiently(func() (err error) {
+			found, err = j.finder.Find(ctx, field, values)
+			return err
+		})
+		if err == nil {
+			err = j.own(ctx, found)
+		}
 		if err != nil {
 			return fmt.Errorf("look for accounts that are there already: %w", err)
 		}
 		for n, i := range who {
 			if j.settle(&decisions[i], field, values[n], found[n]) {
 				open = slices.DeleteFunc(open, func(k int) bool { return k == i })
+			}
+		}
+	}
+	return nil
+}
+
+// own says whose accounts they are, where the target cannot.
+func (j *joining) own(ctx context.Context, found [][]dirsync.Account) error {
+	for _, accounts := range found {
+		for i, a := range accounts {
+			if p, known, err := j.owners.of(ctx, a.ID); err != nil {
+				return err
+			} else if known {
+				accounts[i].Source = p.ID
 			}
 		}
 	}

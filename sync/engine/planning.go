@@ -33,7 +33,8 @@ func (e *Engine) begin(ctx context.Context, t *tally) (*planning, error) {
 	}
 	t.planned, t.circle = map[dirsync.ChangeKind]int{}, p.circle
 	if finder, ok := e.Target.(dirsync.Finder); ok && len(e.Join) > 0 && e.group == nil {
-		p.join = &joining{finder: finder, fields: e.Join, claimed: map[string]dirsync.Seq{}}
+		p.join = &joining{finder: finder, fields: e.Join, claimed: map[string]dirsync.Seq{}, owners: e.owners(),
+			patiently: func(do func() error) error { return do() }}
 	}
 	return p, nil
 }

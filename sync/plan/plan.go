@@ -36,6 +36,8 @@ func (a Action) String() string {
 type Policy struct {
 	// WhenDeleted is for people who were deleted at the source, and WhenOutOfScope for those who left the scope.
 	WhenDeleted, WhenOutOfScope Action
+	// WhenBlocked is for people whom the source does not let sign in: Deactivate, or Keep.
+	WhenBlocked Action
 	// Grace is how long an account stays deactivated before it is deleted; zero deletes at once. It has no meaning
 	// for an Action other than Delete.
 	Grace time.Duration
@@ -80,7 +82,8 @@ type Wanted struct {
 //	                           | inactive, grace over     | delete
 //	in scope and:              |                          |
 //	blocked from sign-in       | none, or inactive        | nothing
-//	                           | active                   | deactivate, whatever the record's values are
+//	  policy deactivate        | active                   | deactivate, whatever the record's values are
+//	  policy keep              | active                   | nothing
 //	invalid                    | any                      | reject, and leave the account as it is
 //	valid                      | none                     | create (or adopt what is there for this person)
 //	                           | active, equal            | nothing
@@ -96,12 +99,12 @@ func Decide(p dirsync.Person, w Wanted, policy Policy, now time.Time) dirsync.De
 	}
 	switch {
 	case p.Gone != dirsync.Present:
-		return leave(d, p, w, policy.WhenDeleted, policy, now, "was deleted in the tenant")
+		return leave(d, p, w, policy.WhenDeleted, policy, now, "was deleted at the source")
 	case !w.InScope:
 		return leave(d, p, w, policy.WhenOutOfScope, policy, now, cmp.Or(w.Outside, "left the scope"))
 	case w.Blocked:
 		switch {
-		case !mayBeActive(p.Link):
+		case !mayBeActive(p.Link) || policy.WhenBlocked == Keep:
 		case w.Protected:
 			d.Protected = true
 		default:
