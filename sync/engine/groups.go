@@ -72,24 +72,6 @@ func (g *Groups) merge(ctx context.Context, records []dirsync.Record, state dirs
 	return err
 }
 
-// oweAll has every membership spread again. Where people are looked up because they are in a group, whoever was not there
-// when they were looked up is told of when they come; but a reading that begins anew tells nothing of what was before it.
-func (g *Groups) oweAll(ctx context.Context, now time.Time) error {
-	state, err := g.Members.ReadState(ctx)
-	if err != nil {
-		return err
-	}
-	doubtful, err := g.doubtful(ctx, now)
-	if err != nil {
-		return err
-	}
-	if err := g.Members.OweAll(ctx, dirsync.WhyRecord, state, now); err != nil || len(doubtful) == 0 {
-		return err
-	}
-	_, err = g.Members.Owe(ctx, doubtful, dirsync.WhyDoubt, now)
-	return err
-}
-
 func memberState(s dirsync.ReadState) dirsync.ReadState {
 	return dirsync.ReadState{Round: s.Round, Open: s.Open, Full: s.Full, Redo: s.Redo, Confirming: s.Confirming}
 }
@@ -200,10 +182,11 @@ func (e *Engine) endUnlisted(ctx context.Context, unlisted, kept []dirsync.Membe
 			}
 		}
 	}
-	if err := e.Groups.merge(ctx, records, state, e.now()); err != nil {
+	// In this order: once they are merged nothing asks about them again, should the process die.
+	if err := e.doubtMembers(ctx, doubtful); err != nil {
 		return err
 	}
-	return e.doubtMembers(ctx, doubtful)
+	return e.Groups.merge(ctx, records, state, e.now())
 }
 
 // list keeps all members of one group, and says whether the group is there at all.

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"dirsync"
 )
@@ -23,23 +22,6 @@ func (e *Engine) doubtMembers(ctx context.Context, ids []dirsync.ID) error {
 	return err
 }
 
-// doubtful lists the memberships in doubt, by their ids.
-func (g *Groups) doubtful(ctx context.Context, now time.Time) ([]dirsync.ID, error) {
-	var ids []dirsync.ID
-	for after := dirsync.Seq(0); ; {
-		owed, err := g.Members.Owed(ctx, now, after, lookUpBatch)
-		if err != nil || len(owed) == 0 {
-			return ids, err
-		}
-		for _, p := range owed {
-			if inDoubt(p) {
-				ids = append(ids, p.ID)
-			}
-		}
-		after = owed[len(owed)-1].Seq
-	}
-}
-
 // askDoubtful settles the memberships in doubt of those who are there again: their groups are listed, each once. They are
 // few, and cost nothing while their members are away. It is called when people are read as far as there is news of them.
 func (e *Engine) askDoubtful(ctx context.Context) error {
@@ -51,7 +33,7 @@ func (e *Engine) askDoubtful(ctx context.Context) error {
 			return err
 		}
 		after = owed[len(owed)-1].Seq
-		var decisions []dirsync.Decision
+		var stayed []dirsync.ID
 		var unlisted []dirsync.Membership
 		for _, p := range owed {
 			m, ok := dirsync.MembershipOf(p.ID, p.Kind)
@@ -71,7 +53,7 @@ func (e *Engine) askDoubtful(ctx context.Context) error {
 			switch members := there[m.Group]; {
 			case members == nil: // the group is away itself, and says nothing of its members
 			case members[m.Member]:
-				decisions = append(decisions, dirsync.Decision{Seq: p.Seq, Mark: p.Owed.Mark})
+				stayed = append(stayed, p.ID)
 			default:
 				unlisted = append(unlisted, m)
 			}
@@ -84,7 +66,11 @@ func (e *Engine) askDoubtful(ctx context.Context) error {
 		if err := e.endUnlisted(ctx, unlisted, nil, state); err != nil {
 			return err
 		}
-		if err := g.Members.Decide(ctx, 0, decisions); err != nil {
+		// The doubt may have taken the place of a debt that nobody has acted on yet.
+		if len(stayed) == 0 {
+			continue
+		}
+		if _, err := g.Members.Owe(ctx, stayed, dirsync.WhyRecord, e.now()); err != nil {
 			return err
 		}
 	}

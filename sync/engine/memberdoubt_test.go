@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"dirsync"
+	"dirsync/sync/engine"
 )
 
 // Somebody leaves a group while its reading has lost its place, and is then deleted: no list shows them, so whether they
@@ -44,5 +45,89 @@ func TestMemberInDoubtIsAskedAbout(t *testing.T) {
 				t.Errorf("a run with nothing to do: %+v", r.Counts)
 			}
 		})
+	}
+}
+
+// failing makes one call to a store fail, once and without effect.
+func failing(op string) func(string) (error, error) {
+	return func(is string) (error, error) {
+		if is != op {
+			return nil, nil
+		}
+		op = ""
+		return errFault, nil
+	}
+}
+
+// Somebody in a chosen group is deleted before anybody has looked them up, and restored while the reading of people has
+// lost its place. Nothing tells of that: they are known to nobody, and the new reading begins after they came back.
+func TestUnknownMemberInDoubtIsRestoredUnseen(t *testing.T) {
+	w, m := newWorld(0), testMapping(t)
+	w.withTeams(0, true)
+	w.src.Put("safe-00", person("Ada", "ada@x.org"))
+	w.teams.src.Join("g-sales", "safe-00", dirsync.KindUser)
+	w.teams.store.Fault = failing("EndRound") // the groups were read, and nobody has been looked up
+	if _, err := w.engine(m).Run(t.Context(), engine.Options{}); err == nil {
+		t.Fatal("the fault went unnoticed")
+	}
+	w.src.Remove("safe-00")
+	w.run(t, m)
+	w.src.Put("safe-00", person("Ada", "ada@x.org"))
+	w.src.ExpireCursors()
+	if r := w.run(t, m); r.Counts.Created != 1 || active(w) != 1 {
+		t.Errorf("got %+v, %d are active", r.Counts, active(w))
+	}
+}
+
+// A doubt outlives a process that dies while it is being written down, and a reading of people that begins anew.
+func TestDoubtOutlivesItsProcess(t *testing.T) {
+	w, m := newWorld(0), testMapping(t)
+	w.withTeams(0, true)
+	for id, group := range map[dirsync.ID]dirsync.ID{"risk-00": "g-sales", "safe-01": "g-support"} {
+		w.src.Put(id, person("Ada", string(id)+"@x.org"))
+		w.teams.src.Join(group, id, dirsync.KindUser)
+	}
+	w.run(t, m)
+	w.teams.src.Leave("g-sales", "risk-00")
+	w.teams.src.Put("g-sales", "sales") // so that the place after which changes are told is behind the leaving
+	w.src.Remove("risk-00")
+	w.teams.src.ExpireCursors()
+	for range 2 {
+		w.teams.members.Fault = failing("Owe")
+		_, _ = w.engine(m).Run(t.Context(), engine.Options{})
+		w.src.ExpireCursors()
+	}
+	w.teams.members.Fault = nil
+	w.run(t, m)
+	w.src.Put("risk-00", person("Ada", "risk-00@x.org"))
+	if r := w.run(t, m); r.Counts.Changed() != 0 || active(w) != 1 {
+		t.Errorf("somebody who left the group before they were deleted came back with it: %+v", r.Counts)
+	}
+}
+
+// Somebody joins a group, and before that has come to anything a doubt about it comes and goes. They are in the group.
+func TestDoubtTakesNoJoiningAway(t *testing.T) {
+	w, m := newWorld(0), testMapping(t)
+	w.withTeams(0, true)
+	w.src.Put("risk-00", person("Ada", "ada@x.org"))
+	w.teams.src.Join("g-sales", "risk-00", dirsync.KindUser)
+	w.run(t, m)
+	w.teams.src.Leave("g-sales", "risk-00")
+	w.run(t, m)
+	w.teams.src.Join("g-sales", "risk-00", dirsync.KindUser)
+	w.teams.src.ExpireCursors()
+	fails := func(fault func(string) (error, error)) {
+		w.teams.store.Fault = fault
+		if _, err := w.engine(m).Run(t.Context(), engine.Options{}); err == nil {
+			t.Fatal("the fault went unnoticed")
+		}
+		w.teams.store.Fault = nil
+	}
+	fails(failing("EndRound")) // who was mentioned is forgotten, so that all members are asked about again
+	w.src.Remove("risk-00")
+	fails(failing("EndRound")) // and nobody has read of the deletion
+	w.src.Put("risk-00", nil)
+	if r := w.run(t, m); r.Counts.Reactivated != 1 || active(w) != 1 {
+		t.Errorf("got %+v, %d are active", r.Counts, active(w))
 	}
 }

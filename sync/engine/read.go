@@ -46,7 +46,7 @@ func (e *Engine) read(ctx context.Context, r *dirsync.Run) error {
 	if err := e.askDoubtful(ctx); err != nil {
 		return err
 	}
-	return e.spread(ctx, r) // there is something left only if everybody was read anew, or a doubt has ended
+	return e.spread(ctx, r) // there is something left only if a doubt has ended
 }
 
 // reading is one source, and where its records go.
@@ -85,7 +85,7 @@ func (e *Engine) people(r *dirsync.Run) *reading {
 		if err := rd.lookUpGone(ctx, state); err != nil {
 			return err
 		}
-		return e.Groups.oweAll(ctx, e.now())
+		return rd.lookUpUnknown(ctx, state)
 	}
 	return rd
 }
@@ -103,6 +103,40 @@ func (rd *reading) lookUpGone(ctx context.Context, state *dirsync.ReadState) err
 			return nil
 		}
 		return rd.ask(ctx, ids, state)
+	})
+}
+
+// lookUpUnknown looks up whoever is in a group and is not known, because they were not there when they were looked up. They
+// are told of when they come, but a reading that begins anew tells nothing of what was before it. It leaves out nobody:
+// whoever may have left the group has to be known, too, before anybody can ask about that.
+func (rd *reading) lookUpUnknown(ctx context.Context, state *dirsync.ReadState) error {
+	g := rd.e.Groups
+	return rd.e.eachIn(ctx, g.Store, func(group dirsync.Person) error {
+		for after := dirsync.Seq(0); ; {
+			members, last, err := g.Members.MembersOf(ctx, group.ID, after, lookUpBatch)
+			if err != nil || len(members) == 0 {
+				return err
+			}
+			after = last
+			var unknown []dirsync.ID
+			for _, m := range members {
+				if m.Kind != dirsync.KindUser {
+					continue
+				}
+				switch _, err := rd.e.Store.Person(ctx, m.Member); {
+				case dirsync.KindOf(err) == dirsync.NotFound:
+					unknown = append(unknown, m.Member)
+				case err != nil:
+					return err
+				}
+			}
+			if len(unknown) == 0 {
+				continue
+			}
+			if err := rd.ask(ctx, unknown, state); err != nil {
+				return err
+			}
+		}
 	})
 }
 
