@@ -95,7 +95,7 @@ func (t *Tenant) visible(d *directory, now time.Time) uint32 {
 	n := len(log)
 	lag := f.Lag
 	if f.Spread > 0 {
-		lag += time.Duration(mix(f.Seed^uint64(t.requests.Total)*0x9e3779b97f4a7c15) % uint64(f.Spread+1))
+		lag += time.Duration(mix(f.Seed^uint64(t.requests.Total+t.requests.Inner)*0x9e3779b97f4a7c15) % uint64(f.Spread+1))
 	}
 	if lag > 0 {
 		limit := now.Add(-lag).UnixNano()

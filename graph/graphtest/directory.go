@@ -20,6 +20,7 @@ type directory struct {
 	round   uint64   // delta rounds begun
 	living  int      // how many objects are present
 	ranges  ranges
+	holders holders
 	// members are who belongs to whom in the directory of groups, and nil in that of users.
 	members *memberships
 }

@@ -82,6 +82,24 @@ type Faults struct {
 	EnforceBudget bool
 	Budget        int
 
+	// EnforceWrites answers 429 when more requests have written than the service grants an application in one tenant:
+	// 3,000 within 150 seconds of the tenant's clock, those in batches included (Graph, limits of the identity service).
+	// WriteLimit is another number of them; zero means that one.
+	EnforceWrites bool
+	WriteLimit    int
+	// BareThrottle leaves Retry-After out of the answers that EnforceBudget and EnforceWrites make.
+	BareThrottle bool
+
+	// Conflict is the shape in which a value is refused that another object has.
+	Conflict Conflict
+	// UniqueNicknames refuses to give a user the mailNickname of another one, as has been reported of some tenants.
+	UniqueNicknames bool
+	// NoDetails leaves the details out of Graph's error bodies, as parts of the service do.
+	NoDetails bool
+	// ObeyReturn obeys the preferences return=minimal of a creation and return=representation of an update, as OData
+	// 4.01, part 1, section 8.2.8.7 has it. Otherwise they are ignored, because the documents of Graph know of none.
+	ObeyReturn bool
+
 	// Limited sends objects as to someone who may not see them: id and type, everything else null.
 	Limited bool
 	// Denied answers Graph requests with 403 Authorization_RequestDenied, UnknownIdentity with 403
@@ -139,5 +157,45 @@ const (
 	CheckGroups  Kind = "check member groups"
 	ByIDs        Kind = "objects by id"
 	SendMail     Kind = "send mail"
-	Other        Kind = "other"
+	Domains      Kind = "domains"
+	// Batch is the request that carries others, each of which has a kind of its own.
+	Batch Kind = "batch"
+	Other Kind = "other"
+)
+
+// The kinds of request that write. UpdateGroup may add members as well; ChangeMembers adds or removes one.
+const (
+	CreateUser     Kind = "create user"
+	UpdateUser     Kind = "update user"
+	DeleteUser     Kind = "delete user"
+	ChangeManager  Kind = "change manager"
+	RestoreDeleted Kind = "restore deleted item"
+	PurgeDeleted   Kind = "purge deleted item"
+	CreateGroup    Kind = "create group"
+	UpdateGroup    Kind = "update group"
+	DeleteGroup    Kind = "delete group"
+	ChangeMembers  Kind = "change members"
+)
+
+// writes tells the kinds that change something in the directory.
+func (k Kind) writes() bool {
+	switch k {
+	case CreateUser, UpdateUser, DeleteUser, ChangeManager, RestoreDeleted, PurgeDeleted,
+		CreateGroup, UpdateGroup, DeleteGroup, ChangeMembers:
+		return true
+	}
+	return false
+}
+
+// Conflict is a shape in which Graph refuses a value that another object has.
+type Conflict uint8
+
+// The shapes in which conflicts have been seen.
+const (
+	// ConflictDetail is a detail ObjectConflict whose target is the property.
+	ConflictDetail Conflict = iota
+	// ConflictNamed has a second detail, ConflictingObjects, whose target is the object that has the value: "User_{id}".
+	ConflictNamed
+	// ConflictVague is the message alone that some property conflicts with some object.
+	ConflictVague
 )

@@ -140,13 +140,29 @@ func (t *Tenant) DeleteGroup(id string) {
 	defer t.mu.Unlock()
 	d := t.teams()
 	i := d.must("DeleteGroup", id, present)
-	t.delete(d, i)
+	t.dropGroup(i)
+}
+
+// unified is the type of Microsoft 365 groups.
+const unified = "Unified"
+
+// isUnified tells Microsoft 365 groups.
+func (d *directory) isUnified(o *object) bool { return slices.Contains(d.groupTypes(o), unified) }
+
+func (d *directory) groupTypes(o *object) []string {
 	var types []string
 	if n, ok := d.numbers["groupTypes"]; ok {
-		raw, _ := get(d.objects[i].attrs, n)
+		raw, _ := get(o.attrs, n)
 		_ = json.Unmarshal(raw, &types) // what is no list of strings names no type
 	}
-	if !t.Faults.SoftGroups && !slices.Contains(types, "Unified") {
+	return types
+}
+
+// dropGroup deletes a present group, softly or for good.
+func (t *Tenant) dropGroup(i uint32) {
+	d := t.teams()
+	t.delete(d, i)
+	if !t.Faults.SoftGroups && !d.isUnified(&d.objects[i]) {
 		t.purge(d, i)
 	}
 }

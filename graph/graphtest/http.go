@@ -23,6 +23,8 @@ type request struct {
 	now   time.Time
 	id    string
 	roles []string // of the access token
+	inner bool     // it came in a batch
+	steps []step   // of a batch that is to be worked off
 }
 
 // answer is what a request is answered with.
@@ -34,6 +36,14 @@ type answer struct {
 
 // ServeHTTP answers for the sign-in service (/{tenant}/...) and for Graph (/v1.0/...).
 func (t *Tenant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	q, a, fault := t.exchange(r, false)
+	if q.send(w, a, fault) && cap(a.body) > 1<<16 {
+		t.buffers.Put(a.body[:0]) //nolint:staticcheck // one allocation of a slice header a page is cheaper than the page
+	}
+}
+
+// exchange makes the answer to one request, alone or out of a batch, and says what is to go wrong with it.
+func (t *Tenant) exchange(r *http.Request, inner bool) (*request, answer, Fault) {
 	t.mu.Lock()
 	hook := t.Hook
 	t.mu.Unlock()
@@ -41,13 +51,20 @@ func (t *Tenant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if hook != nil {
 		fault = hook(r)
 	}
-	q := &request{t: t, r: r, path: split(r.URL.Path)}
-	q.kind = kindOf(q.path)
+	q := &request{t: t, r: r, path: split(r.URL.Path), inner: inner}
+	q.kind = kindOf(r.Method, q.path)
 	var broken error
 	if q.body, broken = readBody(r); broken == nil {
 		q.query, broken = url.ParseQuery(r.URL.RawQuery)
 	}
 	a, fault := t.answer(q, fault, broken)
+	if q.steps != nil {
+		body, cut := q.workOff()
+		if fault.Status == 0 {
+			a.body = body
+		}
+		fault.Reset = fault.Reset || cut
+	}
 	if fault.Delay > 0 {
 		timer := time.NewTimer(fault.Delay)
 		defer timer.Stop()
@@ -56,9 +73,7 @@ func (t *Tenant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done():
 		}
 	}
-	if q.send(w, a, fault) && cap(a.body) > 1<<16 {
-		t.buffers.Put(a.body[:0]) //nolint:staticcheck // one allocation of a slice header a page is cheaper than the page
-	}
+	return q, a, fault
 }
 
 func split(path string) []string {
@@ -89,9 +104,9 @@ func readBody(r *http.Request) ([]byte, error) {
 func (t *Tenant) answer(q *request, fault Fault, broken error) (answer, Fault) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.requests.add(q.kind)
+	t.requests.add(q.kind, q.inner)
 	q.now = t.now()
-	q.id = guid(t.identity().ID, "request", strconv.Itoa(t.requests.Total))
+	q.id = guid(t.identity().ID, "request", strconv.Itoa(t.requests.Total+t.requests.Inner))
 	t.sweep()
 	if rule := t.matching(q.kind, q.now); fault.isZero() {
 		fault = rule
@@ -116,8 +131,11 @@ func (t *Tenant) answer(q *request, fault Fault, broken error) (answer, Fault) {
 	return a, fault
 }
 
-// kindOf sorts a request by its path.
-func kindOf(path []string) Kind {
+// kindOf sorts a request by its path and, when it writes, by its method.
+func kindOf(method string, path []string) Kind {
+	if k := kindOfWrite(method, path); k != "" {
+		return k
+	}
 	if len(path) < 2 {
 		return Other
 	}
@@ -135,6 +153,8 @@ func kindOf(path []string) Kind {
 	switch n := len(path); {
 	case n == 2 && path[1] == "organization":
 		return Organization
+	case (n == 2 || n == 3) && path[1] == "domains":
+		return Domains
 	case path[1] == "groups" || strings.HasPrefix(path[1], "groups("):
 		return kindOfGroups(path)
 	case n == 4 && path[1] == "users" && strings.TrimPrefix(path[3], "microsoft.graph.") == "checkMemberGroups":
@@ -188,7 +208,7 @@ func (q *request) serve() answer {
 
 // serveGraph answers a request to Graph whose access token is good.
 func (q *request) serveGraph() answer {
-	if q.kind != Other && q.r.Method != q.method() {
+	if q.kind != Other && !q.kind.writes() && q.r.Method != q.method() {
 		return q.fail(http.StatusMethodNotAllowed, "Request_BadRequest", "Specified HTTP method is not allowed for the request target.")
 	}
 	switch q.kind {
@@ -218,7 +238,14 @@ func (q *request) serveGraph() answer {
 		return q.permitted(q.byIDRoles, q.byIDs)
 	case SendMail:
 		return q.sendMail()
+	case Domains:
+		return q.permitted(domainRoles, q.domains)
+	case Batch:
+		return q.batch()
 	default:
+		if q.kind.writes() {
+			return q.write()
+		}
 		return q.fail(http.StatusBadRequest, "BadRequest", "Resource not found for the segment '"+q.path[len(q.path)-1]+"'.")
 	}
 }
@@ -226,7 +253,7 @@ func (q *request) serveGraph() answer {
 // method is the one method that the resource knows.
 func (q *request) method() string {
 	switch q.kind {
-	case Extensions, CheckGroups, ByIDs, SendMail:
+	case Extensions, CheckGroups, ByIDs, SendMail, Batch:
 		return http.MethodPost
 	}
 	return http.MethodGet
@@ -240,11 +267,21 @@ func (q *request) base() string {
 	return "https://" + q.r.Host
 }
 
+// detail is one of the details of an error, which only some parts of the service send.
+type detail struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	Target  string `json:"target"`
+}
+
 // fail makes Graph's error answer: innerError is spelled so on the wire, and its date has no zone.
-func (q *request) fail(status int, code, message string) answer {
+func (q *request) fail(status int, code, message string, details ...detail) answer {
 	b := appendString([]byte(`{"error":{"code":`), code)
 	if !q.t.Faults.NoMessage {
 		b = appendString(append(b, `,"message":`...), message)
+	}
+	if raw, err := marshal(details); err == nil && len(details) > 0 && !q.t.Faults.NoDetails {
+		b = append(append(b, `,"details":`...), raw...)
 	}
 	b = append(b, `,"innerError":{"date":"`...)
 	b = q.now.UTC().AppendFormat(b, "2006-01-02T15:04:05")
@@ -264,10 +301,12 @@ const (
 // cost is what a request takes of the tenant's budget, in resource units: two for a list or a look-up of users, three
 // for the members of a group, five for the transitive ones, four for checkMemberGroups, five for getByIds and one for
 // anything else; one less with $select (of getByIds three) or a $top below twenty, one more with $expand, and never less
-// than one (Graph, limits of the identity service).
+// than one (Graph, limits of the identity service). A batch costs nothing, and each request in it what it costs alone.
 func (q *request) cost() int {
 	units := 1
 	switch q.kind {
+	case Batch:
+		return 0
 	case List, Get:
 		units = 2
 	case Members:
@@ -294,12 +333,9 @@ func (q *request) cost() int {
 	return max(units, 1)
 }
 
-// send writes the answer with the headers that every answer has, and breaks it if the fault says so.
-// It reports whether nobody holds on to the body any longer: when a stream is closed early, the server may still be
-// busy with it.
-func (q *request) send(w http.ResponseWriter, a answer, fault Fault) bool {
-	h := w.Header()
-	h.Set("Date", q.now.UTC().Format(http.TimeFormat))
+// headers are those of the answer: the ones that every answer has, its own, and those that the fault adds.
+func (q *request) headers(a answer, fault Fault) http.Header {
+	h := make(http.Header, 12)
 	if q.kind == Discovery || q.kind == Token || q.kind == Consent {
 		h.Set("Content-Type", "application/json; charset=utf-8")
 		h.Set("x-ms-request-id", q.id)
@@ -309,17 +345,37 @@ func (q *request) send(w http.ResponseWriter, a answer, fault Fault) bool {
 		h.Set("request-id", q.id)
 		h.Set("client-request-id", q.clientID())
 		h.Set("x-ms-ags-diagnostic", diagnostic)
-		h.Set("x-ms-resource-unit", itoa(q.cost()))
+		if q.kind != Batch {
+			h.Set("x-ms-resource-unit", itoa(q.cost()))
+		}
+	}
+	if a.status == http.StatusNoContent {
+		h.Del("Content-Type")
 	}
 	maps.Copy(h, a.header)
 	for name, values := range fault.Header {
 		h[http.CanonicalHeaderKey(name)] = values
 	}
+	return h
+}
+
+// send writes the answer and breaks it if the fault says so.
+// It reports whether nobody holds on to the body any longer: when a stream is closed early, the server may still be
+// busy with it.
+func (q *request) send(w http.ResponseWriter, a answer, fault Fault) bool {
+	h := w.Header()
+	h.Set("Date", q.now.UTC().Format(http.TimeFormat))
+	maps.Copy(h, q.headers(a, fault))
 	if fault.Truncate {
 		a.body = a.body[:len(a.body)/2]
 	}
-	h.Set("Content-Length", strconv.Itoa(len(a.body)))
+	if a.status != http.StatusNoContent {
+		h.Set("Content-Length", strconv.Itoa(len(a.body)))
+	}
 	if fault.Reset {
+		if a.status == http.StatusNoContent {
+			panic(http.ErrAbortHandler) // without a body the status would be the whole answer
+		}
 		// One byte at least is promised and kept back, so that the client cannot take what came for the whole.
 		h.Set("Content-Length", strconv.Itoa(len(a.body)+1))
 		w.WriteHeader(a.status)

@@ -189,6 +189,9 @@ func (l *listing) seen(d *directory, o *object, want state) ([]byte, bool) {
 	if o.last > l.view {
 		attrs, st = d.at(o, l.view)
 	}
+	if want == softDeleted && st == want {
+		attrs = d.mangled(o, attrs)
+	}
 	return attrs, st == want && (l.match == nil || l.match(o, attrs))
 }
 

@@ -202,20 +202,27 @@ func (t *Tenant) SetManager(id, managerID string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	i := t.people.must("SetManager", id, present)
+	if managerID != "" {
+		t.people.must("SetManager", managerID, present)
+	}
+	t.setManager(i, managerID)
+}
+
+// setManager changes the link to the manager and reports whether that was a change.
+func (t *Tenant) setManager(i uint32, managerID string) bool {
 	prop := t.people.number(managerProperty)
 	before, had := get(t.people.objects[i].attrs, prop)
-	var raw []byte
+	raw := []byte(managerID)
 	switch {
 	case managerID != "":
-		t.people.must("SetManager", managerID, present)
-		raw = []byte(managerID)
 	case !had || before[0] == '-':
-		return
+		return false
 	default:
 		// The id of the former manager is kept, because the tombstone of the link names it.
 		raw = append([]byte{'-'}, before...)
 	}
 	t.people.assign(t.now(), i, []oldValue{{prop, raw}})
+	return true
 }
 
 // managerProperty is the name under which an object keeps the id of its manager: bare, or after a minus the id of the

@@ -255,7 +255,23 @@ func (q *request) binOf(d *directory, key string, isCast bool) answer {
 	if st != softDeleted {
 		return q.notFound(key)
 	}
+	attrs = d.mangled(o, attrs)
 	b := append([]byte(`{"@odata.context":"`), q.base()...)
 	b = append(append(append(b, `/v1.0/$metadata#directoryObjects/$entity","@odata.type":"`...), d.odataType()...), `",`...)
 	return answer{status: http.StatusOK, body: append(q.appendPlain(b, d, o, attrs, &sel), '}')}
+}
+
+// mangled is a user as the bin shows them: with their id, without dashes, before the user principal name, which is thereby
+// free for somebody else.
+func (d *directory) mangled(o *object, attrs []byte) []byte {
+	n, ok := d.numbers["userPrincipalName"]
+	if !ok || d.members != nil {
+		return attrs
+	}
+	raw, _ := get(attrs, n)
+	upn, ok := text(raw)
+	if !ok {
+		return attrs
+	}
+	return with(attrs, n, appendString(nil, strings.ReplaceAll(o.id, "-", "")+upn))
 }

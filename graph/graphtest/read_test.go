@@ -205,7 +205,7 @@ func TestMethodsAndPlaces(t *testing.T) {
 			t.Errorf("%s: got %d, want %d", method, resp.StatusCode, want)
 		}
 	}
-	for path, want := range map[string]int{"/": 404, "/beta/users/delta": 404, "/v1.0": 400, "/v1.0/$batch": 400, "/x": 404} {
+	for path, want := range map[string]int{"/": 404, "/beta/users/delta": 404, "/v1.0": 400, "/v1.0/$crossJoin": 400, "/v1.0/$batch": 405, "/x": 404} {
 		if r := c.get(path); r.status != want {
 			t.Errorf("%s: got %d %s, want %d", path, r.status, r.body, want)
 		}

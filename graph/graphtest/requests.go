@@ -1,6 +1,7 @@
 package graphtest
 
-// Requests count what the tenant was asked. A request that met a fault counts like any other.
+// Requests count what the tenant was asked. A request that met a fault counts like any other, and one in a batch is
+// counted by its kind as if it had come alone.
 type Requests struct {
 	Discovery, Token, Consent, Organization, List, Get, Delta, Deleted, Extensions, Other int
 	// GroupList to CheckGroups count the requests about groups.
@@ -9,7 +10,16 @@ type Requests struct {
 	ByIDs int
 	// SendMail counts mails, those that were refused included.
 	SendMail int
-	// Total is the sum of all kinds; Throttled are those of them that were answered with 429.
+	// Domains counts questions for the verified domains.
+	Domains int
+	// CreateUser to ChangeMembers count the writes by their kinds, and Writes all of them.
+	CreateUser, UpdateUser, DeleteUser, ChangeManager, RestoreDeleted, PurgeDeleted int
+	CreateGroup, UpdateGroup, DeleteGroup, ChangeMembers                            int
+	Writes                                                                          int
+	// Batch counts batches and Inner the requests in them.
+	Batch, Inner int
+	// Total are the requests that came over the wire, of which a batch is one: the sum of all kinds without Inner.
+	// Throttled are those that were answered with 429, in batches or alone.
 	Total, Throttled int
 }
 
@@ -30,8 +40,17 @@ func (t *Tenant) ResetRequests() {
 	t.requests = Requests{}
 }
 
-func (r *Requests) add(k Kind) {
-	r.Total++
+func (r *Requests) add(k Kind, inner bool) {
+	if inner {
+		r.Inner++
+	} else {
+		r.Total++
+	}
+	if k.writes() {
+		r.Writes++
+		r.addWrite(k)
+		return
+	}
 	switch k {
 	case Discovery:
 		r.Discovery++
@@ -67,7 +86,36 @@ func (r *Requests) add(k Kind) {
 		r.ByIDs++
 	case SendMail:
 		r.SendMail++
+	case Domains:
+		r.Domains++
+	case Batch:
+		r.Batch++
 	default:
 		r.Other++
+	}
+}
+
+func (r *Requests) addWrite(k Kind) {
+	switch k {
+	case CreateUser:
+		r.CreateUser++
+	case UpdateUser:
+		r.UpdateUser++
+	case DeleteUser:
+		r.DeleteUser++
+	case ChangeManager:
+		r.ChangeManager++
+	case RestoreDeleted:
+		r.RestoreDeleted++
+	case PurgeDeleted:
+		r.PurgeDeleted++
+	case CreateGroup:
+		r.CreateGroup++
+	case UpdateGroup:
+		r.UpdateGroup++
+	case DeleteGroup:
+		r.DeleteGroup++
+	case ChangeMembers:
+		r.ChangeMembers++
 	}
 }

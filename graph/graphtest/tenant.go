@@ -41,6 +41,14 @@ type Tenant struct {
 	Redirects []string
 	// Extensions are the directory extensions that are defined in the tenant.
 	Extensions []Extension
+	// Domains are verified domains besides Domain and the tenant's "onmicrosoft.com". Federated are those of all of them
+	// whose people sign in elsewhere: they cannot be created without an onPremisesImmutableId.
+	Domains, Federated []string
+	// Administrators are the ids of users who hold an administrator's role. What the service calls sensitive actions
+	// on them is refused, unless AppAdministrator says that the application itself holds a higher one (Graph reference,
+	// "Who can perform sensitive actions").
+	Administrators   []string
+	AppAdministrator bool
 	// Mailboxes are the addresses that have a mailbox in Exchange Online, whoever they belong to. Nil means every address
 	// of the domain. Senders are those of them from which the application may send; nil means all.
 	Mailboxes, Senders []string
@@ -58,7 +66,9 @@ type Tenant struct {
 	rules    []ruleCount // of Faults.Rules
 	groups   directory   // see teams
 	others   []other
-	spent    []charge // of the budget, see throttled
+	spent    []charge // of the budget, see budgeted
+	written  []charge // of the writes, see budgeted
+	secrets  map[string]secret
 	mails    []Mail
 	expired  int // page tokens refused because of Faults.ExpirePage
 	// buffers are the bodies of pages that were sent, to be filled again: making new ones costs more than filling them.
@@ -77,7 +87,7 @@ func (t *Tenant) Set(change func(t *Tenant)) {
 func (t *Tenant) SetFaults(f Faults) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.Faults, t.rules, t.expired, t.spent = f, nil, 0, nil
+	t.Faults, t.rules, t.expired, t.spent, t.written = f, nil, 0, nil, nil
 }
 
 // Identity returns the tenant's id, name and domain and the application's id and secret, with defaults applied.

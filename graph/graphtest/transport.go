@@ -36,6 +36,9 @@ func (tr transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := r.Context().Err(); err != nil {
 		return nil, err
 	}
+	if !whole && !w.begun {
+		return nil, io.ErrUnexpectedEOF
+	}
 	var body io.Reader = bytes.NewReader(w.body.Bytes())
 	if !whole {
 		body = io.MultiReader(body, broken{})
@@ -65,10 +68,11 @@ type recorder struct {
 	header http.Header
 	status int
 	body   bytes.Buffer
+	begun  bool // the status was written
 }
 
 func (w *recorder) Header() http.Header         { return w.header }
-func (w *recorder) WriteHeader(status int)      { w.status = status }
+func (w *recorder) WriteHeader(status int)      { w.status, w.begun = status, true }
 func (w *recorder) Write(b []byte) (int, error) { return w.body.Write(b) }
 
 // serve lets the tenant answer and reports whether it did so to the end.
