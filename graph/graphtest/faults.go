@@ -44,6 +44,9 @@ type Faults struct {
 	// they were before, or not at all.
 	IndexLag time.Duration
 
+	// ShyExtensions takes filters by directory extensions and extension attributes to need an advanced query.
+	ShyExtensions bool
+
 	// SoftGroups makes DeleteGroup soft for every kind of group, as the service has begun to do for security groups.
 	SoftGroups bool
 	// SilentPurge keeps it to itself when a member leaves a group by being deleted for good, as the service has been

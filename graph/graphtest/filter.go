@@ -3,6 +3,7 @@ package graphtest
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -18,6 +19,7 @@ type filterParser struct {
 	depth    int
 	advanced bool // some clause needs an advanced query
 	span     span // what the clauses on userPrincipalName leave
+	shy      bool // extensions take an advanced query
 }
 
 // maxFilterDepth is how deeply parentheses and negations can be nested.
@@ -25,12 +27,12 @@ const maxFilterDepth = 20
 
 // parseListFilter returns what a filter asks for, whether only an advanced query can answer it, and to what it narrows
 // user principal names.
-func (d *directory) parseListFilter(v string) (match condition, advanced bool, names span, err error) {
+func (d *directory) parseListFilter(v string, shy bool) (match condition, advanced bool, names span, err error) {
 	words, ok := filterWords(v)
 	if !ok {
 		return nil, false, span{}, invalidFilter()
 	}
-	p := &filterParser{d: d, words: words}
+	p := &filterParser{d: d, words: words, shy: shy}
 	if match, err = p.either(); err == nil && len(p.words) > 0 {
 		err = invalidFilter()
 	}
@@ -97,7 +99,10 @@ func (p *filterParser) accept(word string) bool {
 
 func (p *filterParser) either() (condition, error) {
 	left, err := p.both()
-	for err == nil && p.accept("or") {
+	for n := 2; err == nil && p.accept("or"); n++ {
+		if n > maxClauses {
+			return nil, tooManyClauses(n)
+		}
 		p.span.void = true
 		var right condition
 		before := left
@@ -151,15 +156,35 @@ func (p *filterParser) property() (string, error) {
 	switch name := p.next(); {
 	case name == "id":
 		return name, nil
-	case p.d.known(name) && name != managerProperty && !isExtension(name):
+	case p.d.known(name) && name != managerProperty, p.d.members == nil && isAttributePath(name):
 		return name, nil
 	default:
 		return "", badQuery("BadRequest", "Could not find a property named '%s' on type '%s'.", name, p.d.odataType()[1:])
 	}
 }
 
+// isAttributePath tells the paths of the fifteen extension attributes, onPremisesExtensionAttributes/extensionAttribute1
+// and so on.
+func isAttributePath(name string) bool {
+	number, ok := strings.CutPrefix(name, attributesProperty+"/extensionAttribute")
+	n, err := strconv.Atoi(number)
+	return ok && err == nil && n >= 1 && n <= 15 && strconv.Itoa(n) == number
+}
+
+const attributesProperty = "onPremisesExtensionAttributes"
+
 // value returns how to read a property of an object; one that was never set is null.
 func (p *filterParser) value(name string) func(o *object, attrs []byte) []byte {
+	if property, inner, ok := strings.Cut(name, "/"); ok {
+		whole := p.value(property)
+		return func(o *object, attrs []byte) []byte {
+			var parts map[string]json.RawMessage
+			if json.Unmarshal(whole(o, attrs), &parts) != nil || parts[inner] == nil {
+				return []byte("null")
+			}
+			return parts[inner]
+		}
+	}
 	n, ok := p.d.numbers[name]
 	null := []byte("null")
 	return func(o *object, attrs []byte) []byte {
@@ -250,7 +275,7 @@ func (p *filterParser) comparison() (condition, error) {
 	case literal == "":
 		return nil, invalidFilter()
 	case op == "eq" || op == "ne":
-		p.advanced = p.advanced || op == "ne" || !plainlyFiltered(name)
+		p.advanced = p.advanced || op == "ne" || !p.plainly(name)
 		return equality(op == "eq", literal, value)
 	case (op == "ge" || op == "le") && literal[0] == '\'' && (name == "userPrincipalName" || name == "displayName"):
 		if name == "userPrincipalName" {
@@ -287,8 +312,12 @@ func (p *filterParser) comparison() (condition, error) {
 	}, nil
 }
 
-// maxClauses is how many values a list can be compared with (Graph, "Use the $filter query parameter").
+// maxClauses is how many values a property can be compared with, in a list or in clauses joined by or (Graph, "Use the $filter query parameter").
 const maxClauses = 15
+
+func tooManyClauses(n int) error {
+	return badQuery("Request_UnsupportedQuery", "Too many child clauses specified in search filter expression containing 'OR' operators: %d. Max allowed: %d.", n, maxClauses)
+}
 
 // oneOf reads the values of property in ('a','b'), behind the parenthesis.
 func (p *filterParser) oneOf(name string, value func(*object, []byte) []byte) (condition, error) {
@@ -307,9 +336,9 @@ func (p *filterParser) oneOf(name string, value func(*object, []byte) []byte) (c
 		}
 	}
 	if len(wanted) > maxClauses {
-		return nil, badQuery("Request_UnsupportedQuery", "Too many child clauses specified in search filter expression containing 'OR' operators: %d. Max allowed: %d.", len(wanted), maxClauses)
+		return nil, tooManyClauses(len(wanted))
 	}
-	p.advanced = p.advanced || !plainlyFiltered(name)
+	p.advanced = p.advanced || !p.plainly(name)
 	return func(o *object, attrs []byte) bool {
 		s, ok := text(value(o, attrs))
 		return ok && wanted[strings.ToLower(s)]
@@ -340,12 +369,21 @@ func equality(equal bool, literal string, value func(*object, []byte) []byte) (c
 	return nil, invalidFilter()
 }
 
+// plainly tells whether equality of a property can be asked for without an advanced query. Of extensions Graph's documents
+// say so here and the contrary there, which is why it is a switch.
+func (p *filterParser) plainly(name string) bool {
+	if isExtension(name) || isAttributePath(name) {
+		return !p.shy
+	}
+	return plainlyFiltered(name)
+}
+
 // plainlyFiltered tells the properties whose equality can be asked for without an advanced query, as far as they are
 // simulated (Graph reference, user and group resources).
 func plainlyFiltered(name string) bool {
 	switch name {
 	case "accountEnabled", "department", "displayName", "employeeId", "givenName", "id", "jobTitle", "mail", "mailEnabled",
-		"mailNickname", "securityEnabled", "surname", "uniqueName", "userPrincipalName", "userType":
+		"mailNickname", "onPremisesImmutableId", "securityEnabled", "surname", "uniqueName", "userPrincipalName", "userType":
 		return true
 	}
 	return false

@@ -134,6 +134,11 @@ func castOf(segment string) (odataType string, ok bool) {
 	return "", false
 }
 
+func isCast(segment string) bool {
+	_, ok := castOf(segment)
+	return ok
+}
+
 // membersOf answers one page of a group's members, direct or transitive, or their number.
 func (q *request) membersOf() answer {
 	key, rest := groupKey(q.path)

@@ -169,7 +169,7 @@ func kindOf(method string, path []string) Kind {
 		n == 4 && path[1] == "users" && path[3] == managerProperty,
 		n == 2 && strings.HasPrefix(path[1], "users('") && strings.HasSuffix(path[1], "')"):
 		return Get
-	case n == 4 && path[1] == "directory" && path[2] == "deletedItems":
+	case (n == 4 || n == 5 && isCast(path[4])) && path[1] == "directory" && path[2] == "deletedItems":
 		return Deleted
 	case n == 3 && path[1] == "directoryObjects" && strings.TrimPrefix(path[2], "microsoft.graph.") == "getAvailableExtensionProperties":
 		return Extensions

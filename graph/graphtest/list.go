@@ -124,7 +124,7 @@ func (q *request) placedAt(d *directory, l *listing) error {
 func (q *request) conditions(d *directory, l *listing) error {
 	opt := &l.opt
 	if opt.hasFilter {
-		match, advanced, names, err := d.parseListFilter(opt.filter)
+		match, advanced, names, err := d.parseListFilter(opt.filter, q.t.Faults.ShyExtensions)
 		if err != nil {
 			return err
 		}

@@ -11,13 +11,10 @@ import (
 // organization answers with the tenant itself, as a collection of one.
 func (q *request) organization() answer {
 	who := q.t.identity()
-	initial, _, _ := strings.Cut(who.Domain, ".")
-	domain := func(name string, isDefault, isInitial bool) map[string]any {
-		return map[string]any{"capabilities": "Email, OfficeCommunicationsOnline", "isDefault": isDefault, "isInitial": isInitial, "name": name, "type": "Managed"}
-	}
-	domains := []any{domain(who.Domain, true, false)}
-	if name := initial + ".onmicrosoft.com"; name != who.Domain {
-		domains = slices.Insert(domains, 0, any(domain(name, false, true)))
+	domains := []any{}
+	for n, name := range q.t.verified() {
+		domains = append(domains, map[string]any{"capabilities": "Email, OfficeCommunicationsOnline", "isDefault": name == who.Domain,
+			"isInitial": n == 0, "name": name, "type": q.t.authentication(name)})
 	}
 	all := map[string]any{
 		"id": who.ID, "displayName": who.Name, "tenantType": "AAD", "countryLetterCode": "DE",
@@ -218,7 +215,7 @@ func (q *request) appendPlain(b []byte, d *directory, o *object, attrs []byte, s
 	return append(b, '"')
 }
 
-// deleted answers for the bin: its list of users or of groups, or one of them.
+// deleted answers for the bin: its list of users or of groups, or one of them, with or without a cast behind the id.
 func (q *request) deleted() answer {
 	d, key := &q.t.people, q.path[3]
 	cast, _ := castOf(strings.ToLower(key))
@@ -257,7 +254,14 @@ func (q *request) binOf(d *directory, key string, isCast bool) answer {
 	}
 	attrs = d.mangled(o, attrs)
 	b := append([]byte(`{"@odata.context":"`), q.base()...)
-	b = append(append(append(b, `/v1.0/$metadata#directoryObjects/$entity","@odata.type":"`...), d.odataType()...), `",`...)
+	if len(q.path) == 5 {
+		if cast, _ := castOf(q.path[4]); cast != d.odataType() {
+			return q.notFound(key)
+		}
+		b = append(append(append(b, `/v1.0/$metadata#`...), sel.context()...), `/$entity",`...)
+	} else {
+		b = append(append(append(b, `/v1.0/$metadata#directoryObjects/$entity","@odata.type":"`...), d.odataType()...), `",`...)
+	}
 	return answer{status: http.StatusOK, body: append(q.appendPlain(b, d, o, attrs, &sel), '}')}
 }
 
