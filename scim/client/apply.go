@@ -27,6 +27,8 @@ type view struct {
 	// urn is the core schema, one what one of them is called, ignored are fields that are not kept and not missed.
 	urn, one string
 	ignored  []string
+	// odd are the fields that the target shows otherwise than they were written; see work.confirm. Client.mu guards it.
+	odd map[string]bool
 }
 
 // work is one change on its way.
@@ -254,7 +256,11 @@ func (w *work) adopt(ctx context.Context, id string) (dirsync.Account, error) {
 	if w.c.profile.NoUpdate {
 		m = change{}
 	}
-	return w.modify(ctx, id, m)
+	a, err := w.modify(ctx, id, m)
+	if err == nil && a.Source == "" {
+		a.Source = w.ch.Person // it does not say
+	}
+	return a, err
 }
 
 // off refuses what the profile switches off.

@@ -140,8 +140,8 @@ func New(cfg Config) (*Client, error) {
 	} else {
 		c.bearer, c.secrets = "Bearer "+cfg.Token, []string{cfg.Token}
 	}
-	c.users = &view{dir: newDirectory(c, "/Users", "userName", "users"), shape: users, urn: scim.UserURN, one: "user"}
-	c.groups = &view{dir: newDirectory(c, "/Groups", "displayName", "groups"), shape: groups, urn: scim.GroupURN, one: "group",
+	c.users = &view{dir: newDirectory(c, "/Users", "userName", "users"), shape: users, urn: scim.UserURN, one: "user", odd: map[string]bool{}}
+	c.groups = &view{dir: newDirectory(c, "/Groups", "displayName", "groups"), shape: groups, urn: scim.GroupURN, one: "group", odd: map[string]bool{},
 		ignored: groups.missing("description", "mail")}
 	return c, nil
 }

@@ -42,13 +42,15 @@ type directory struct {
 	filters map[string]bool
 }
 
-// ownWrite is an account as this client left it; gone without a person and name if it was deleted.
+// ownWrite is an account as this client left it; gone without a person and name if it was deleted. Whose it is may be
+// unsaid.
 type ownWrite struct {
 	at     time.Time
 	id     string
 	person dirsync.ID
 	name   string
 	gone   bool
+	unsaid bool
 }
 
 func newDirectory(c *Client, endpoint, key, what string) *directory {
@@ -63,6 +65,13 @@ func (d *directory) noted(id string, person dirsync.ID, name string) {
 	delete(d.doubtful, person)
 }
 
+// changed remembers what a write left of which it is not known whose the account is: what was known of that stays.
+func (d *directory) changed(id, name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.keep(ownWrite{at: time.Now(), id: id, name: name, unsaid: true})
+}
+
 // forgot remembers that an account is not there.
 func (d *directory) forgot(id string) {
 	d.mu.Lock()
@@ -70,7 +79,22 @@ func (d *directory) forgot(id string) {
 	d.keep(ownWrite{at: time.Now(), id: id, gone: true})
 }
 
+// keep adds a write. What it does not say, the write before it does.
 func (d *directory) keep(w ownWrite) {
+	if !w.gone && (w.unsaid || w.name == "") {
+		for _, before := range slices.Backward(d.own) {
+			if before.id != w.id {
+				continue
+			}
+			if w.name == "" {
+				w.name = before.name
+			}
+			if w.unsaid && !before.gone {
+				w.person, w.unsaid = before.person, before.unsaid
+			}
+			break
+		}
+	}
 	n := 0
 	for n < len(d.own) && w.at.Sub(d.own[n].at) > settling {
 		n++
@@ -82,9 +106,13 @@ func (d *directory) keep(w ownWrite) {
 }
 
 func (w ownWrite) onto(x *index) {
-	if w.gone {
+	switch {
+	case w.gone:
 		x.remove(w.id)
-	} else {
+	case w.unsaid:
+		person, _ := x.account(w.id)
+		x.set(w.id, person, w.name)
+	default:
 		x.set(w.id, w.person, w.name)
 	}
 }

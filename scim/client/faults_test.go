@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -102,11 +103,16 @@ func TestLostAnswerOfLaggingTarget(t *testing.T) {
 	})
 }
 
+// seeds is how many worlds TestConverges goes through.
+var seeds = flag.Int("seeds", 120, "how many random worlds the property test goes through")
+
 // TestConverges makes random changes to an application of random oddities that fails at random, and tries again as an
 // engine would. In the end it holds what was wanted, each person has one account, and nobody else was touched.
+//
+//	go test -run TestConverges ./scim/client -seeds 5000
 func TestConverges(t *testing.T) {
 	ws := worlds()
-	for seed := range uint64(120) {
+	for seed := range uint64(*seeds) {
 		w := ws[int(seed)%len(ws)]
 		t.Run(fmt.Sprintf("%d %s", seed, w.name), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { converge(t, w, rand.New(rand.NewPCG(seed, 7))) })

@@ -15,15 +15,15 @@ import (
 
 // walk is one listing of everything behind an endpoint.
 type walk struct {
-	c        *Client
-	call     call
-	seed     maphash.Seed
-	seen     map[uint64]struct{}
-	total    int // what the last page claimed; -1 if none did
-	first    int // what the first page of this pass claimed
-	rows     int // resources in this pass
-	moved    bool
-	requests int
+	c    *Client
+	call call
+	seed maphash.Seed
+	seen map[uint64]uint8 // the pass in which a resource was last seen
+	// Of this pass: its number, what its last page claims to be the total (-1: nothing), what its first page claimed, how
+	// many resources the first page had, the resources of all its pages, and how many different ones.
+	pass, total, first, size, rows, found int
+	moved                                 bool
+	requests                              int
 	// stirred is how often this client itself had begun or ended to add or remove somebody when the pass began: one who
 	// comes and one who goes leave the total as it was.
 	stirred int64
@@ -35,67 +35,91 @@ type walk struct {
 const passes = 4
 
 // each calls fn for every resource, each once, and returns nil only if the list was complete: SCIM's lists have no
-// snapshot (RFC 7644 section 3.4.2.4), so that a list whose total changes under way may have left somebody out and is
-// walked again. Errors of fn are returned as they are.
+// snapshot (RFC 7644 section 3.4.2.4), so that a list whose total changes under way, or that shows fewer than it counts,
+// may have left somebody out and is walked again. Errors of fn are returned as they are.
 func (w *walk) each(ctx context.Context, fn func(*scim.Object) error) error {
-	w.seed, w.seen = maphash.MakeSeed(), map[uint64]struct{}{}
-	for n := 1; ; n++ {
-		before := w.rows
-		if err := w.pass(ctx, fn); err != nil {
+	w.seed, w.seen = maphash.MakeSeed(), map[uint64]uint8{}
+	for w.pass = 1; ; w.pass++ {
+		before := w.found
+		if err := w.once(ctx, fn); err != nil {
 			return err
 		}
-		// What claims more than it shows, and shows the same again, has nothing more to show.
-		whole := !w.moved && (w.total <= w.rows || n > 1 && w.rows == before)
-		if whole && (n >= passes || w.stirred == w.c.stirred.Load()) {
+		short := w.total > w.found && !w.c.profile.Miscounts
+		quiet := w.stirred == w.c.stirred.Load()
+		switch {
+		case !w.moved && !short && (quiet || w.pass >= passes):
 			return nil
-		}
-		if n >= passes {
-			return w.c.fault(w.call, dirsync.Unavailable, fmt.Errorf("the list changed each time it was read; of %d there, %d were seen", w.total, len(w.seen)))
+		case !w.moved && short && quiet && w.pass > 1 && w.found == before, w.pass >= passes:
+			return w.incomplete()
 		}
 	}
 }
 
-// pass walks the list once, from the first page to the last.
-func (w *walk) pass(ctx context.Context, fn func(*scim.Object) error) error {
-	w.total, w.first, w.rows, w.moved, w.stirred = -1, -1, 0, false, w.c.stirred.Load()
-	count := w.c.profile.PageSize
+// incomplete says that somebody may have been left out.
+func (w *walk) incomplete() error {
+	e := w.c.fault(w.call, dirsync.Unavailable, fmt.Errorf("the list changed each time it was read; of %d there, %d were seen", w.total, len(w.seen)))
+	if !w.moved && w.total > w.found {
+		e.Err = fmt.Errorf("the list counts %d but shows %d, whenever it is read", w.total, w.found)
+		e.Hint = "Somebody may be there who is not shown, so nobody is taken for missing or new. If the target counts what it never shows, set Miscounts in its profile."
+	}
+	return e
+}
+
+// once walks the list once, from the first page to the last.
+func (w *walk) once(ctx context.Context, fn func(*scim.Object) error) error {
+	w.total, w.first, w.size, w.rows, w.found, w.moved, w.stirred = -1, -1, 0, 0, 0, false, w.c.stirred.Load()
 	cursors := map[string]bool{}
 	last := ""
-	for start, cursor := 1, ""; ; {
-		page, err := w.fetch(ctx, start, cursor, count)
+	for cursor := ""; ; {
+		page, err := w.fetch(ctx, w.rows+1, cursor, w.c.profile.PageSize)
 		if err != nil {
+			if w.rows > 0 && w.rows == w.total && cursor == "" && refusesBeyond(err) {
+				return nil // there is nothing behind the end
+			}
 			return err
 		}
-		if w.moved = w.moved || w.first >= 0 && page.TotalResults >= 0 && page.TotalResults != w.first && page.TotalResults > len(page.Resources); w.first < 0 {
-			w.first = page.TotalResults
+		n := len(page.Resources)
+		if w.moved = w.moved || w.first >= 0 && page.TotalResults >= 0 && page.TotalResults != w.first && page.TotalResults > n && w.rows < w.first; w.first < 0 {
+			w.first, w.size = page.TotalResults, n
 		}
-		w.total = page.TotalResults
-		if err := w.deliver(page, start, fn); err != nil {
+		if n > 0 || w.total < 0 {
+			w.total = page.TotalResults // a page behind the end may count nothing
+		}
+		if err := w.deliver(page, w.rows+1, fn); err != nil {
 			return err
 		}
-		same := len(page.Resources) > 0 && identifier(page.Resources[0]) == last
-		if len(page.Resources) > 0 {
+		same := n > 0 && identifier(page.Resources[0]) == last
+		if n > 0 {
 			last = identifier(page.Resources[0])
 		}
-		start += len(page.Resources)
-		w.rows += len(page.Resources)
+		w.rows += n
 		switch {
 		case page.NextCursor != "":
 			if cursors[page.NextCursor] {
 				return w.c.fault(w.call, dirsync.Unavailable, errors.New("the pages of the list lead in a circle"))
 			}
 			cursors[page.NextCursor], cursor = true, page.NextCursor
-			continue
-		case len(page.Resources) == 0 || cursor != "" || w.c.profile.Cursor:
+		case n == 0 || cursor != "" || w.c.profile.Cursor:
 			return nil
-		case same && page.TotalResults > len(page.Resources):
-			return w.c.fault(w.call, dirsync.Unavailable, fmt.Errorf("the target claims %d resources, but each page has the same %d; set cursor in its profile, or a larger page size", w.total, len(page.Resources)))
+		case same && page.TotalResults > n:
+			return w.c.fault(w.call, dirsync.Unavailable, fmt.Errorf("the target claims %d resources, but each page has the same %d; set cursor in its profile, or a larger page size", w.total, n))
 		case same:
 			return nil // all there is, once more
-		case start > page.TotalResults && page.TotalResults >= 0 && !(len(page.Resources) >= count && page.TotalResults <= len(page.Resources)):
-			return nil // a full page that claims to be everything is not believed: some targets count the page only
+		case ended(n, w.size, w.rows, page.TotalResults) && !w.c.profile.Miscounts:
+			return nil
 		}
 	}
+}
+
+// ended tells whether a page is the last one of a list: it is the shortest so far, and completes the total. A list of one
+// page, or of whole pages only, that claims to be everything is not believed until an empty page follows: some targets
+// count what is on the page, or what they would show at most.
+func ended(page, size, rows, total int) bool { return page < size && rows == total }
+
+// refusesBeyond tells the answer of targets to whom a page behind the end is a mistake.
+func refusesBeyond(err error) bool {
+	status := said(err)
+	return status == http.StatusBadRequest || status == http.StatusNotFound || status == http.StatusRequestedRangeNotSatisfiable
 }
 
 // deliver hands on what is new on a page.
@@ -115,10 +139,14 @@ func (w *walk) deliver(page *scim.ListResponse, start int, fn func(*scim.Object)
 			return w.c.fault(w.call, dirsync.Unavailable, fmt.Errorf("resource %d of the list has no id", start+i))
 		}
 		key := maphash.String(w.seed, id)
-		if _, twice := w.seen[key]; twice {
+		before := w.seen[key]
+		w.seen[key] = uint8(w.pass)
+		if int(before) != w.pass {
+			w.found++
+		}
+		if before != 0 {
 			continue
 		}
-		w.seen[key] = struct{}{}
 		if err := fn(o); err != nil {
 			return err
 		}

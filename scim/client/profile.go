@@ -31,6 +31,9 @@ type Profile struct {
 	Cursor bool
 	// PageSize is how many resources to ask for at once; zero means 100.
 	PageSize int
+	// Miscounts says that the target counts resources that it never shows. Without it, a list that shows fewer than it counts
+	// is an error, because somebody who is there may have been left out of it.
+	Miscounts bool
 	// MaxMembers is the most membership changes in one request; zero means 100.
 	MaxMembers int
 	// Schemas are URNs that every user's schemas must name, whether or not they have data.

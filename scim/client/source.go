@@ -93,6 +93,10 @@ type position struct {
 	Open   bool   `json:",omitempty"`
 	Start  int    `json:",omitempty"`
 	Cursor string `json:",omitempty"`
+	// Size is how many people the first page of the round had, Total what the last page claimed there were, and Top who was
+	// first on it.
+	Size, Total int    `json:",omitempty"`
+	Top         string `json:",omitempty"`
 }
 
 func (p position) encode() dirsync.Cursor {
@@ -128,7 +132,7 @@ func (s *Source) Read(ctx context.Context, since dirsync.Cursor, fn func(dirsync
 	case !p.Open && (p.Full.IsZero() || time.Since(p.Full) >= every):
 		return fmt.Errorf("deletions show only when everybody is read again: %w", dirsync.ErrCursorExpired)
 	case !p.Open:
-		p = position{Version: 1, Full: p.Full, Since: p.Began.Add(-overlap), Open: true, Start: 1}
+		p = position{Version: 1, Full: p.Full, Since: p.Began.Add(-overlap), Open: true, Start: 1} // a round of its own
 	}
 	for {
 		page, next, err := s.page(ctx, p)
@@ -158,16 +162,12 @@ func (s *Source) page(ctx context.Context, p position) (dirsync.Page, position, 
 		filter := scim.Compare{Path: scim.Path{Name: "meta", Sub: "lastModified"}, Op: scim.Gt, Value: p.Since.UTC().Format(time.RFC3339)}
 		k.query.Set("filter", filter.String())
 	}
-	answer, err := c.do(ctx, k)
+	list, date, err := s.fetch(ctx, k, p)
 	if err != nil {
-		return dirsync.Page{}, p, s.lost(err, p)
-	}
-	list, err := scim.ReadListResponse(answer.object)
-	if err != nil {
-		return dirsync.Page{}, p, c.fault(k, dirsync.Unavailable, err)
+		return dirsync.Page{}, p, err
 	}
 	if p.Began.IsZero() {
-		if p.Began = answer.date; p.Began.IsZero() {
+		if p.Began = date; p.Began.IsZero() {
 			p.Began = time.Now().UTC().Truncate(time.Second)
 		}
 		if p.Since.IsZero() {
@@ -185,15 +185,40 @@ func (s *Source) page(ctx context.Context, p position) (dirsync.Page, position, 
 		}
 		page.Records = append(page.Records, s.record(o))
 	}
-	n := len(list.Resources)
-	p.Start, p.Cursor = p.Start+n, list.NextCursor
-	full := n >= c.profile.PageSize && list.TotalResults <= n // see walk.pass
-	if list.NextCursor == "" && (n == 0 || k.query.Has("cursor") || p.Start > list.TotalResults && list.TotalResults >= 0 && !full) {
+	n, byCursor := len(list.Resources), k.query.Has("cursor")
+	if p.Start == 1 && p.Cursor == "" {
+		p.Size = n
+	}
+	again := !byCursor && n > 0 && identifier(list.Resources[0]) == p.Top
+	if again && list.TotalResults > n {
+		return dirsync.Page{}, p, c.fault(k, dirsync.Unavailable, fmt.Errorf("the application claims %d people, but each page has the same %d; set cursor in its profile, or a larger page size", list.TotalResults, n))
+	}
+	p.Start, p.Cursor, p.Total, p.Top = p.Start+n, list.NextCursor, max(list.TotalResults, 0), ""
+	if n > 0 {
+		p.Top = identifier(list.Resources[0])
+	}
+	if list.NextCursor == "" && (n == 0 || byCursor || again || ended(n, p.Size, p.Start-1, list.TotalResults) && !c.profile.Miscounts) {
 		page.Complete = true
-		p.Open, p.Start, p.Since = false, 0, time.Time{}
+		p = position{Version: p.Version, Full: p.Full, Began: p.Began}
 	}
 	page.Next = p.encode()
 	return page, p, nil
+}
+
+// fetch reads one page. What refuses a page behind the end has shown everybody.
+func (s *Source) fetch(ctx context.Context, k call, p position) (*scim.ListResponse, time.Time, error) {
+	answer, err := s.c.do(ctx, k)
+	if err != nil && p.Cursor == "" && p.Start > 1 && p.Start-1 == p.Total && refusesBeyond(err) {
+		return &scim.ListResponse{TotalResults: p.Total}, time.Time{}, nil
+	}
+	if err != nil {
+		return nil, time.Time{}, s.lost(err, p)
+	}
+	list, err := scim.ReadListResponse(answer.object)
+	if err != nil {
+		return nil, time.Time{}, s.c.fault(k, dirsync.Unavailable, err)
+	}
+	return list, answer.date, nil
 }
 
 // lost says what an error means to whoever reads a round.

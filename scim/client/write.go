@@ -108,6 +108,8 @@ func (w *work) modify(ctx context.Context, id string, m change) (dirsync.Account
 		o, err = w.patch(ctx, id, m)
 		if status := said(err); (status == http.StatusNotImplemented || status == http.StatusMethodNotAllowed) && w.c.noPatch() {
 			o, err = w.replace(ctx, id, m)
+		} else if err == nil {
+			o, err = w.confirm(ctx, id, m, o)
 		}
 	} else {
 		o, err = w.replace(ctx, id, m)
@@ -155,14 +157,15 @@ func (w *work) failed(ctx context.Context, id string, m change, err error) error
 // modified is the account after a change. A target may answer without it; then it is read only if more must be known than
 // what was written.
 func (w *work) modified(ctx context.Context, id string, m change, o *scim.Object) (dirsync.Account, error) {
-	person := w.ch.Person
-	if m.person == "" {
+	person := m.person
+	if person == "" {
+		person = w.ch.Person
 		if owner, sure := w.v.dir.owner(id); sure {
 			person = owner
 		}
 	}
 	name, _ := m.values.Get(w.v.shape.name)
-	if o == nil && (m.whole || w.c.profile.Reread) {
+	if o == nil && (m.whole || w.c.profile.Reread || w.joinsBlindly()) {
 		read, err := w.v.dir.get(ctx, id)
 		if err != nil {
 			return dirsync.Account{}, w.unsettled(err)
@@ -174,20 +177,30 @@ func (w *work) modified(ctx context.Context, id string, m change, o *scim.Object
 		if a.Source == "" && m.person != "" {
 			a.Source = m.person
 		}
-		if a.Source != "" || m.person != "" {
-			person = a.Source
-		} else if !w.c.profile.NoExternalID {
-			person = ""
+		if a.Source == "" {
+			w.v.dir.changed(id, name.Text) // it does not say whose it is, which need not mean that it is nobody's
+			return a, nil
 		}
-		w.v.dir.noted(id, person, name.Text)
+		w.v.dir.noted(id, a.Source, name.Text)
 		return a, nil
 	}
-	w.v.dir.noted(id, person, name.Text)
+	if person != "" {
+		w.v.dir.noted(id, person, name.Text)
+	} else {
+		w.v.dir.changed(id, name.Text)
+	}
 	a := dirsync.Account{ID: id, Source: person, Active: m.active == nil || *m.active}
 	if w.ch.Kind != dirsync.Deactivate {
 		a.Values = slices.Clone(m.values)
 	}
 	return a, nil
+}
+
+// joinsBlindly tells a change of memberships of which it is not known which there are already. Some targets make somebody
+// a member twice.
+func (w *work) joinsBlindly() bool {
+	v, wanted := w.ch.Writes().Get(dirsync.GroupsField)
+	return wanted && !v.IsNull() && w.c.memberships(dirsync.GroupsField) && !w.belongs()
 }
 
 // unsettled says that a change took effect of which it could not be learned what it left.
