@@ -46,6 +46,8 @@ func importRules() map[string]struct{ code, tests []string } {
 		// Provisioning to applications that speak it, and one to try that on.
 		"scim/client":   {code: []string{root, "scim"}, tests: []string{"scim/scimtest", "dirsynctest"}},
 		"scim/scimtest": {code: []string{"scim"}},
+		// Tests against servers of others.
+		"scim/client/realservers": {tests: []string{root, "scim", "scim/client", "scim/scimtest"}},
 		// The API, its client, and the metrics: it asks a Daemon, which the command is.
 		"web": {code: []string{root}},
 		// Telling people.
@@ -53,8 +55,8 @@ func importRules() map[string]struct{ code, tests []string } {
 		"notify/notifytest": {code: []string{root, "notify"}},
 		// The command joins everybody.
 		"cmd/dirsync": {
-			code: []string{root, "graph", "graph/graphtest", "mapping", "notify", "store", "sync/engine", "sync/plan", "sync/schedule",
-				"web"},
+			code: []string{root, "graph", "graph/graphtest", "mapping", "notify", "scim/client", "scim/scimtest", "store", "sync/engine",
+				"sync/plan", "sync/schedule", "web"},
 			tests: []string{"dirsynctest", "notify/notifytest"},
 		},
 	}
@@ -84,7 +86,7 @@ func onlyIn() []libraryRule {
 		{"github.com/vbauerster/mpb", "the terminal is the business of cmd", []string{"cmd/dirsync"}, false},
 		{"github.com/wneessen/go-mail", "mail is the business of notify", []string{"notify"}, false},
 		{"github.com/nicholas-fedor/shoutrrr", "chat is the business of notify", []string{"notify"}, false},
-		{"github.com/robfig/cron", "its timers forget and its parser panics; sync/schedule compares with it in tests", []string{"sync/schedule"}, true},
+		{"github.com/robfig/cron", "its timers forget and its parser panics; sync/schedule knows how to use its parser all the same", []string{"sync/schedule"}, true},
 		{"github.com/coreos/go-systemd", "the service manager is the business of cmd", []string{"cmd/dirsync"}, false},
 		{"go.yaml.in/yaml", "the configuration is the business of cmd", []string{"cmd/dirsync"}, false},
 	}

@@ -38,13 +38,14 @@ type checkView struct {
 func (a *app) checkCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
-		Short: "Check the configuration, the store and each tenant",
+		Short: "Check the configuration, the store, each tenant and each application",
 		Long: `check reads the configuration, compiles every mapping, opens the store, signs in to
 every tenant and verifies that it is the one that was configured and that users
 may be read. It shows which permissions are needed, granted and missing, and when
 the credential expires: a certificate always, a client secret if the application
-has Application.Read.All. It finds the groups that the configuration names. Nobody
-is read into the store and nothing is written to a target.
+has Application.Read.All. It finds the groups that the configuration names. It signs
+in to every application, shows what that says of itself and whether it has a place for
+every field. Nobody is read into the store and nothing is written to a target.
 
 Exit codes: 0 all is well; 1 something is not; 2 the command line or the
 configuration is wrong.`,
@@ -83,17 +84,20 @@ func (a *app) check(ctx context.Context, cfg *Config, names []string) error {
 		}
 		views = append(views, v)
 	}
+	apps := a.checkApplications(ctx, cfg)
+	failed = failed || slices.ContainsFunc(apps, func(v appCheckView) bool { return v.err != nil })
 	if !a.json() {
-		if err := a.printCheck(views); err != nil {
+		if err := errors.Join(a.printCheck(views), a.printApplications(apps)); err != nil {
 			return err
 		}
 	}
-	syncs, err := a.checkStore(ctx, cfg, names, clients)
+	syncs, err := a.checkStore(ctx, cfg, names, clients, apps)
 	if a.json() {
 		err = errors.Join(err, writeJSON(a.stdout, struct {
-			Tenants []checkView     `json:"tenants"`
-			Syncs   []syncCheckView `json:"syncs"`
-		}{views, syncs}))
+			Tenants      []checkView     `json:"tenants"`
+			Applications []appCheckView  `json:"applications,omitempty"`
+			Syncs        []syncCheckView `json:"syncs"`
+		}{views, apps, syncs}))
 	}
 	if err != nil {
 		return err

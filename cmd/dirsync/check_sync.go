@@ -24,12 +24,12 @@ type syncCheckView struct {
 }
 
 // checkStore opens the store and checks every sync of a tenant that there is a client for.
-func (a *app) checkStore(ctx context.Context, cfg *Config, names []string, clients map[string]reached) ([]syncCheckView, error) {
+func (a *app) checkStore(ctx context.Context, cfg *Config, names []string, clients map[string]reached, apps []appCheckView) ([]syncCheckView, error) {
 	st, err := a.openStore(cfg, false)
 	if err != nil {
 		return nil, err
 	}
-	views, err := a.checkSyncs(ctx, cfg, st, names, clients)
+	views, err := a.checkSyncs(ctx, cfg, st, names, clients, apps)
 	if err == nil && !a.json() {
 		a.printf("Store %s: opens\n", clean(st.Path()))
 	}
@@ -37,14 +37,23 @@ func (a *app) checkStore(ctx context.Context, cfg *Config, names []string, clien
 }
 
 // checkSyncs compiles every mapping, and reports all faults of all of them at once; and finds every group that is named.
-func (a *app) checkSyncs(ctx context.Context, cfg *Config, st *store.Store, names []string, clients map[string]reached) ([]syncCheckView, error) {
+func (a *app) checkSyncs(ctx context.Context, cfg *Config, st *store.Store, names []string, clients map[string]reached, apps []appCheckView) ([]syncCheckView, error) {
 	views, all := []syncCheckView{}, &ConfigError{File: cfg.Path}
 	for _, name := range names {
-		tenant := clients[cfg.Syncs[name].From.Entra]
-		if tenant.client == nil {
-			continue
+		sc := cfg.Syncs[name]
+		tenant := clients[sc.From.Entra]
+		deaf := func(v appCheckView) bool { return v.err != nil && (v.Application == sc.From.SCIM || v.Application == sc.To.SCIM) }
+		if sc.From.Entra != "" && tenant.client == nil || slices.ContainsFunc(apps, deaf) {
+			continue // why, was said above
 		}
-		w, err := a.join(ctx, cfg, st, name, tenant.client)
+		var from origin = entraOrigin{a, tenant.client}
+		if sc.From.Entra == "" {
+			var err error
+			if from, err = a.origin(cfg, sc, false); err != nil {
+				return views, err
+			}
+		}
+		w, err := a.join(ctx, cfg, st, name, from, false)
 		if ce, ok := errors.AsType[*ConfigError](err); ok {
 			all.Faults = append(all.Faults, ce.Faults...)
 			continue
@@ -120,7 +129,7 @@ func (a *app) resolve(ctx context.Context, w *wired) ([]chosenView, error) {
 		return slices.ContainsFunc(found, func(c dirsync.ChosenGroup) bool { return c.Name == name })
 	})
 	if len(missing) > 0 || len(found) == 0 {
-		fresh := w.client.Groups(graph.GroupsConfig{Chosen: missing, All: from.Groups.Which == AllGroups})
+		fresh := w.tenant().Groups(graph.GroupsConfig{Chosen: missing, All: from.Groups.Which == AllGroups})
 		var at dirsync.Cursor
 		err := fresh.Read(ctx, "", func(p dirsync.Page) error {
 			at = p.Next

@@ -12,8 +12,10 @@ import (
 //
 // The yaml tags are the file's keys. There is no key without effect: what this version cannot do is not a key.
 type Config struct {
-	// Tenants are the Microsoft Entra ID tenants by the name that syncs use for them. At least one.
+	// Tenants are the Microsoft Entra ID tenants by the name that syncs use for them.
 	Tenants map[string]*Tenant `yaml:"tenants"`
+	// Applications are what speaks SCIM 2.0, by the name that syncs use for them.
+	Applications map[string]*Application `yaml:"applications"`
 	// Store says where the program keeps what it remembers.
 	Store StoreConfig `yaml:"store"`
 	// Directory describes the embedded directory.
@@ -142,8 +144,8 @@ type Sync struct {
 	From From `yaml:"from"`
 	// Where says which of them this sync is about, as an expression over their properties. Unset: all.
 	Where WhereExpression `yaml:"where"`
-	// To is where they go. Always "directory", the embedded one.
-	To string `yaml:"to"`
+	// To is where they go.
+	To To `yaml:"to"`
 	// Fields say how each of the target's fields is made, in the order of the file. The three mandatory fields and
 	// every required one are among them, and no field occurs twice.
 	Fields FieldMappings `yaml:"fields"`
@@ -151,6 +153,9 @@ type Sync struct {
 	WhenDeleted WhenDeleted `yaml:"when_deleted"`
 	// WhenOutOfScope is what happens to the account of somebody who left the scope. The default is what WhenDeleted says.
 	WhenOutOfScope WhenOutOfScope `yaml:"when_out_of_scope"`
+	// WhenBlocked is what happens to the account of somebody whom the source does not let sign in: deactivate, the default, or
+	// keep.
+	WhenBlocked WhenBlocked `yaml:"when_blocked"`
 	// Grace is how long an account is kept, deactivated, before it is deleted. The default is zero: with WhenDeleted
 	// or WhenOutOfScope Delete the account is deleted at once.
 	Grace Duration `yaml:"grace"`
@@ -181,10 +186,15 @@ type WhereExpression struct {
 	Pos  Position
 }
 
-// From is where a sync's people and groups come from.
+// From is where a sync's people and groups come from: exactly one of Entra, SCIM and Directory is set. In the file it is
+// "directory", or the key of one of the others.
 type From struct {
 	// Entra is the name of a tenant, and one of Config.Tenants.
 	Entra string `yaml:"entra"`
+	// SCIM is the name of an application, and one of Config.Applications.
+	SCIM string `yaml:"scim"`
+	// Directory is the embedded directory.
+	Directory bool `yaml:"-"`
 	// Users says who of the tenant's users are the people of this sync, before Sync.Where is asked. The default is all.
 	Users UserScope `yaml:"users"`
 	// Groups says which groups the target gets. The default is all chosen groups where Users chooses some, and else none.
@@ -249,6 +259,16 @@ type WhenDeleted string
 const (
 	DeactivateDeleted WhenDeleted = "deactivate"
 	DeleteDeleted     WhenDeleted = "delete"
+	KeepDeleted       WhenDeleted = "keep"
+)
+
+// WhenBlocked is what happens to the account of somebody whom the source does not let sign in.
+type WhenBlocked string
+
+// The policies for people who may not sign in.
+const (
+	DeactivateBlocked WhenBlocked = "deactivate"
+	KeepBlocked       WhenBlocked = "keep"
 )
 
 // Share is a part of a whole between 0 and 1, written as a percentage: "5%".

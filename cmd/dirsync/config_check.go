@@ -20,12 +20,14 @@ func (d *decoder) check(c *Config) {
 		// The file holds no key that is known. That is reported, and everything else would follow from it.
 		return
 	}
-	if len(c.Tenants) == 0 && !d.failed("tenants") {
-		d.faultAt("tenants", "is missing; name at least one Microsoft Entra ID tenant")
-	}
 	for _, name := range slices.Sorted(maps.Keys(c.Tenants)) {
 		if path := join("tenants", name); !d.broken(path) {
 			d.checkTenant(path, c.Tenants[name])
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Applications)) {
+		if path := join("applications", name); !d.broken(path) {
+			d.checkApplication(path, c.Applications[name])
 		}
 	}
 	if d.said("store.path") && c.Store.Path == "" && !d.failed("store.path") {
@@ -38,7 +40,6 @@ func (d *decoder) check(c *Config) {
 	}
 	d.checkServe(&c.Serve)
 	d.checkNotify(c)
-	readers := map[string]string{}
 	names := slices.Sorted(maps.Keys(c.Syncs))
 	slices.SortStableFunc(names, func(a, b string) int { return d.places[join("syncs", a)].Line - d.places[join("syncs", b)].Line })
 	for _, name := range names {
@@ -47,12 +48,8 @@ func (d *decoder) check(c *Config) {
 			continue
 		}
 		d.checkSync(path, s, c)
-		if other, twice := readers[s.From.Entra]; twice && s.From.Entra != "" {
-			d.faultAt(path+".from", "the sync %s already reads this tenant into the directory; two syncs would undo each other's "+
-				"changes. Make one of them", other)
-		}
-		readers[s.From.Entra] = name
 	}
+	d.checkCircles(c, slices.DeleteFunc(names, func(name string) bool { return d.broken(join("syncs", name)) }))
 }
 
 // required reports a text that is missing or empty.
@@ -291,14 +288,6 @@ func mandatoryFields() []string {
 }
 
 func (d *decoder) checkSync(path string, s *Sync, c *Config) {
-	tenants := slices.Sorted(maps.Keys(c.Tenants))
-	if at := path + ".from.entra"; !d.failed(path+".from") && d.required(at, s.From.Entra, "the name of a tenant: from: { entra: contoso }") &&
-		len(tenants) > 0 && !slices.Contains(tenants, s.From.Entra) && !d.failed("tenants."+s.From.Entra) {
-		d.unknownName(at, s.From.Entra, "tenant", tenants)
-	}
-	if at := path + ".to"; d.required(at, s.To, "to: directory") && s.To != "directory" && !d.failed(at) {
-		d.faultAt(at, "this version writes to the embedded directory only; write to: directory")
-	}
 	d.checkMappings(path+".fields", s, c)
 	d.checkLeaving(path, s)
 	d.checkLimits(path+".limits", s)
@@ -307,6 +296,7 @@ func (d *decoder) checkSync(path string, s *Sync, c *Config) {
 	d.oneOf(path+".drift", string(s.Drift), string(RepairDrift), string(ReportDrift))
 	d.checkRetry(path+".retry", s.Retry)
 	d.checkGroups(path, s)
+	d.checkEnds(path, s, c)
 	d.checkReadEvery(path+".read_every", s.ReadEvery)
 	d.checkMail(path+".notify", s.Notify, c)
 }
@@ -325,12 +315,16 @@ func (d *decoder) checkMappings(path string, s *Sync, c *Config) {
 		d.faultAt(path, "is missing; say at least how first_name, last_name and email are filled")
 		return
 	}
-	known, needed := mandatoryFields(), mandatoryFields()
-	for _, f := range c.Directory.Fields {
+	var known, needed []string
+	for _, f := range c.targetFields(s) {
+		if f.Refused != "" {
+			continue
+		}
 		if known = append(known, f.Name); f.Required {
 			needed = append(needed, f.Name)
 		}
 	}
+	unsure := d.failed("directory") || d.failed("applications") || d.failed(around(path)+".to")
 	for _, m := range s.Fields {
 		at := join(path, m.Field)
 		switch {
@@ -338,12 +332,12 @@ func (d *decoder) checkMappings(path string, s *Sync, c *Config) {
 			d.faultAt(d.at(at, m.Pos), "no mapping fills this field: it has the groups that a user is in; say with "+
 				"from: { groups: … } which groups that are")
 			continue
-		case !slices.Contains(known, m.Field) && !d.failed("directory"):
-			d.unknownName(d.at(at, m.Pos), m.Field, "directory field", known)
+		case !slices.Contains(known, m.Field) && !unsure:
+			d.unknownName(d.at(at, m.Pos), m.Field, s.To.fieldNoun(), known)
 		}
 		d.checkMapping(join(path, m.Field), m)
 	}
-	if d.broken(path) {
+	if d.broken(path) || unsure {
 		return
 	}
 	for _, name := range needed {

@@ -165,7 +165,7 @@ func isTenantID(path string) bool {
 
 // object reads a struct from its keys.
 func (d *decoder) object(n *yaml.Node, path string, v reflect.Value) {
-	if v.Type() == reflect.TypeFor[Credential]() {
+	if t := v.Type(); t == reflect.TypeFor[Credential]() || t == reflect.TypeFor[AppOAuth]() {
 		d.secret++
 		defer func() { d.secret-- }()
 	}
@@ -280,23 +280,7 @@ func (d *decoder) unknownKey(key *yaml.Node, path string, known []string) {
 		d.inside[join(path, near)], d.wrong[join(path, near)] = true, true
 		return
 	}
-	if why := unsupportedKey(path, key.Value); why != "" {
-		d.fault(position(key), full, "%s", why)
-		return
-	}
 	d.fault(position(key), full, "unknown key; the keys here are %s", strings.Join(known, ", "))
-}
-
-// unsupportedKey explains keys that somebody may expect and that this version does not have.
-func unsupportedKey(path, key string) string {
-	if !strings.HasPrefix(path, "syncs.") && path != "" {
-		return ""
-	}
-	switch key {
-	case "scim", "directory":
-		return "this version reads people from Entra only; write from: { entra: NAME }"
-	}
-	return ""
 }
 
 // text reads a text. A number or true is taken as it is written, because "options: [2024, yes]" means just that.

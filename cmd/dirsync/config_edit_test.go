@@ -108,7 +108,7 @@ func TestWriteTenantID(t *testing.T) {
 		{"another", strings.Replace(open, "    cred", "    id: "+otherID+"\n    cred", 1) + restOfConfig, "", false,
 			"write FILE: the tenant contoso has the id " + otherID + " in it, and " + newID + " has answered"},
 		{"gone", strings.ReplaceAll(open+restOfConfig, "contoso", "fabrikam"), "", false, "write FILE: the tenant contoso is no longer in it"},
-		{"broken", open + "x: y\n" + restOfConfig, "", false, "read configuration: FILE:4:1: x: unknown key; the keys here are tenants, store, directory, syncs, notify, serve"},
+		{"broken", open + "x: y\n" + restOfConfig, "", false, "read configuration: FILE:4:1: x: unknown key; the keys here are tenants, applications, store, directory, syncs, notify, serve"},
 		{"no place", "tenants:\n  contoso: &t\n    credential: { azure_cli: true }\n  other: *t\n" + restOfConfig, "", false,
 			"write FILE: the tenant is written in a way that cannot be changed safely; nothing was changed. Write id: " + newID +
 				" under tenants.contoso yourself"},

@@ -111,6 +111,7 @@ func (s *Sync) setDefaults() {
 	limit := Budget{Count: DefaultLimitCount, Share: DefaultLimitShare, Floor: DefaultLimitFloor}
 	groups := Budget{Count: DefaultGroupLimitCount, Share: DefaultLimitShare, Floor: DefaultGroupLimitFloor}
 	s.Limits = Limits{Deletes: limit, Deactivations: limit, Removals: limit, Blankings: limit, Groups: groups}
+	s.WhenBlocked = DeactivateBlocked
 	s.WhenDeleted, s.Drift, s.Join = DeactivateDeleted, RepairDrift, []string{dirsync.EmailAddress}
 	for _, d := range engine.DefaultRetry() {
 		s.Retry = append(s.Retry, Duration(d))
@@ -120,7 +121,8 @@ func (s *Sync) setDefaults() {
 
 // checkLeaving checks what becomes of the accounts of people who leave.
 func (d *decoder) checkLeaving(path string, s *Sync) {
-	d.oneOf(path+".when_deleted", string(s.WhenDeleted), string(DeactivateDeleted), string(DeleteDeleted))
+	d.oneOf(path+".when_deleted", string(s.WhenDeleted), string(DeactivateDeleted), string(DeleteDeleted), string(KeepDeleted))
+	d.oneOf(path+".when_blocked", string(s.WhenBlocked), string(DeactivateBlocked), string(KeepBlocked))
 	switch {
 	case d.said(path + ".when_out_of_scope"):
 	case d.failed(path + ".when_deleted"):
@@ -129,7 +131,7 @@ func (d *decoder) checkLeaving(path string, s *Sync) {
 		s.WhenOutOfScope = WhenOutOfScope(s.WhenDeleted)
 	}
 	d.oneOf(path+".when_out_of_scope", string(s.WhenOutOfScope), string(DeactivateOutOfScope), string(DeleteOutOfScope), string(KeepOutOfScope))
-	deletes := s.WhenDeleted != DeactivateDeleted || s.WhenOutOfScope == DeleteOutOfScope
+	deletes := s.WhenDeleted == DeleteDeleted || s.WhenOutOfScope == DeleteOutOfScope
 	if d.said(path+".grace") && !deletes && !d.failed(path+".grace") {
 		d.faultAt(path+".grace", "has no effect, because when_deleted: deactivate never deletes anybody; remove it, or write "+
 			"when_deleted: delete")
@@ -218,12 +220,11 @@ func (d *decoder) checkProtect(path string, p *Protect) {
 
 // checkJoin checks that accounts can be found by the fields, and that people have a value there.
 func (d *decoder) checkJoin(path string, s *Sync, c *Config) {
-	if d.failed("directory") {
+	if d.failed("directory") || d.failed("applications") || d.failed(around(path)+".to") {
 		return
 	}
-	unique := []string{dirsync.EmailAddress}
-	known := mandatoryFields()
-	for _, f := range c.Directory.Fields {
+	var known, unique []string
+	for _, f := range c.targetFields(s) {
 		if known = append(known, f.Name); f.Unique {
 			unique = append(unique, f.Name)
 		}
@@ -233,7 +234,7 @@ func (d *decoder) checkJoin(path string, s *Sync, c *Config) {
 		switch {
 		case d.failed(at):
 		case !slices.Contains(known, name):
-			d.unknownName(at, name, "directory field", known)
+			d.unknownName(at, name, s.To.fieldNoun(), known)
 		case !slices.Contains(unique, name):
 			d.faultAt(at, "is %s, which several users may share, so that nobody can be told by it; only a unique field will do: %s", quoted(name),
 				strings.Join(unique, ", "))

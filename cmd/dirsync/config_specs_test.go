@@ -17,16 +17,17 @@ import (
 func TestExampleMapping(t *testing.T) {
 	// Types as in https://learn.microsoft.com/graph/api/resources/user.
 	source := []dirsync.Field{{Name: "employeeHireDate", Type: dirsync.DateTime}}
-	for _, name := range []string{"givenName", "surname", "mail", "userPrincipalName", "officeLocation", "employeeId"} {
+	for _, name := range []string{"givenName", "surname", "mail", "userPrincipalName", "officeLocation", "employeeId", "department"} {
 		source = append(source, dirsync.Field{Name: name, Type: dirsync.Text})
 	}
+	source = append(source, dirsync.Field{Name: "manager", Type: dirsync.Reference})
 	cfg, err := LoadConfig(example)
 	if err != nil {
 		t.Fatal(err)
 	}
-	target := append(mapping.Mandatory(), cfg.Directory.FieldList()...)
 	for _, name := range slices.Sorted(maps.Keys(cfg.Syncs)) {
-		_, problems := mapping.Compile(cfg.Syncs[name].Fields.Specs(), mapping.Expression{}, source, target)
+		sc := cfg.Syncs[name]
+		_, problems := mapping.Compile(sc.Fields.Specs(), mapping.Expression{}, source, cfg.targetFields(sc))
 		for _, p := range problems {
 			t.Errorf("sync %s: %v", name, p)
 		}

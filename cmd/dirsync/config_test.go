@@ -103,7 +103,7 @@ func TestConfigBytes(t *testing.T) {
 		{"ten megabytes", strings.Repeat("# filling\n", 1<<20),
 			"c.yaml: the file is larger than 1 MB, which no configuration is; is it the right file?"},
 		{"deep", strings.Repeat("[", 20000), "c.yaml:1:10001: nested too deeply"},
-		{"bomb", bomb, "c.yaml:1:1: a: unknown key; the keys here are tenants, store, directory, syncs"},
+		{"bomb", bomb, "c.yaml:1:1: a: unknown key; the keys here are tenants, applications, store, directory, syncs"},
 		{"itself", "tenants: &t\n  a: *t\n", "c.yaml:2:3: tenants.a.a: unknown key; did you mean ca?"},
 	}
 	for _, tt := range tests {
@@ -283,7 +283,7 @@ func TestGoodConfig(t *testing.T) {
 		Syncs: map[string]*Sync{
 			"staff": {
 				From: From{Entra: "contoso", Users: UserScope{Nested: true}, Groups: GroupSelection{Which: NoGroups}},
-				To:   "directory", WhenDeleted: DeleteDeleted, Grace: Duration(36 * time.Hour), ReadEvery: DefaultReadEvery,
+				To:   To{Directory: true}, WhenBlocked: DeactivateBlocked, WhenDeleted: DeleteDeleted, Grace: Duration(36 * time.Hour), ReadEvery: DefaultReadEvery,
 				WhenOutOfScope: DeleteOutOfScope, Join: []string{"email"}, Drift: RepairDrift, Retry: retry, Schedule: defaultSchedule(),
 				Limits: Limits{Deletes: budget(10, 0.025, 0), Deactivations: leavers, Removals: standard, Blankings: standard,
 					Groups: budget(10, 0.05, 1)},
@@ -303,7 +303,7 @@ func TestGoodConfig(t *testing.T) {
 			"guests": {
 				From: From{Entra: "fabrikam", Users: UserScope{Groups: []string{"Sales", "8d2c1f30-5b7a-4e0e-9c57-0a1b2c3d4e5f"}},
 					Groups: GroupSelection{Which: ListedGroups, Names: []string{"Berlin", "Sales"}}},
-				To: "directory", WhenDeleted: DeactivateDeleted, ReadEvery: Duration(48 * time.Hour),
+				To: To{Directory: true}, WhenBlocked: DeactivateBlocked, WhenDeleted: DeactivateDeleted, ReadEvery: Duration(48 * time.Hour),
 				WhenOutOfScope: KeepOutOfScope, Join: []string{"badge", "email"}, Drift: ReportDrift, Schedule: defaultSchedule(),
 				Retry: []Duration{Duration(5 * time.Minute), Duration(time.Hour)},
 				Protect: Protect{People: []string{"Ana@Contoso.com", "8d2c1f30-5b7a-4e0e-9c57-0a1b2c3d4e5f"},

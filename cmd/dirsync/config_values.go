@@ -228,11 +228,28 @@ func (c *Config) resolvePaths(dir string) {
 	}
 	c.Store.Path = abs(c.Store.Path)
 	c.resolveServing(abs)
+	c.resolveApplications(abs)
 	for _, t := range c.Tenants {
 		t.CA = FilePath(abs(string(t.CA)))
 		cr := &t.Credential
 		cr.WorkloadIdentity = FilePath(abs(string(cr.WorkloadIdentity)))
 		for _, s := range []*Secret{&cr.Secret, &cr.Certificate, &cr.Password} {
+			if s.IsSet() && s.place().kind == secretFile {
+				*s = newSecret(secretFile, abs(s.place().name))
+			}
+		}
+	}
+}
+
+// resolveApplications makes the relative paths of applications absolute.
+func (c *Config) resolveApplications(abs func(string) string) {
+	for _, a := range c.Applications {
+		a.CA = FilePath(abs(string(a.CA)))
+		secrets := []*Secret{&a.Token}
+		if a.OAuth != nil {
+			secrets = append(secrets, &a.OAuth.Secret)
+		}
+		for _, s := range secrets {
 			if s.IsSet() && s.place().kind == secretFile {
 				*s = newSecret(secretFile, abs(s.place().name))
 			}

@@ -67,7 +67,7 @@ func (w *worker) status(ctx context.Context) (web.SyncStatus, error) {
 		return web.SyncStatus{Name: w.name}, nil
 	}
 	state, paused := w.state()
-	v := web.SyncStatus{Name: w.name, Source: sc.From.Entra, Target: sc.To, Schedule: sc.Schedule.Schedule.String(), Next: state.Next}
+	v := web.SyncStatus{Name: w.name, Source: sc.From.String(), Target: sc.To.String(), Schedule: sc.Schedule.Schedule.String(), Next: state.Next}
 	if paused != nil {
 		v.Paused, v.Problem = true, sentence(paused.Reason, paused.Hint)
 	}

@@ -22,10 +22,10 @@ func (w *worker) joinedParts(ctx context.Context, how access) ([]part, func(), e
 	}
 	ps, err := parts(ctx, []*wired{joined})
 	if err != nil {
-		joined.client.Close()
+		joined.close()
 		return nil, nil, err
 	}
-	return ps, joined.client.Close, nil
+	return ps, joined.close, nil
 }
 
 // whoseHold finds a hold and the worker whose it is.
@@ -297,7 +297,7 @@ func (d *daemon) Explain(ctx context.Context, sync, person string) (web.Explanat
 	if err != nil {
 		return web.Explanation{}, err
 	}
-	defer joined.client.Close()
+	defer joined.close()
 	p, err := joined.person(ctx, person, false)
 	if err != nil {
 		return web.Explanation{}, err

@@ -71,23 +71,41 @@ func elapsed(now, then time.Time) time.Duration {
 	return now.Sub(then)
 }
 
-// probe asks the tenant whether it lets us in again.
+// probe asks both ends of the sync whether they let us in again.
 func (w *worker) probe(ctx context.Context) {
 	cfg := w.d.config()
 	sc := cfg.Syncs[w.name]
 	if sc == nil {
 		return
 	}
-	client, err := w.d.client(cfg.Tenants[sc.From.Entra])
-	if err == nil {
-		defer client.Close()
-		_, err = client.CheckFor(ctx, needs(cfg, w.name))
-	}
-	if err != nil {
-		w.d.log.Info().Str("sync", w.name).Err(err).Msg("the tenant still lets nobody in")
+	if err := w.d.reach(ctx, cfg, sc); err != nil {
+		w.d.log.Info().Str("sync", w.name).Err(err).Msg("it still lets nobody in")
 		return
 	}
 	w.resume(ctx, true)
+}
+
+// reach finds out whether both ends of a sync let us in.
+func (d *daemon) reach(ctx context.Context, cfg *Config, sc *Sync) error {
+	from, err := d.origin(cfg, sc, false)
+	if err != nil {
+		return err
+	}
+	defer from.close()
+	if tenant, ok := from.(entraOrigin); ok {
+		_, err = tenant.client.CheckFor(ctx, needs(cfg, sc.From.Entra))
+	} else {
+		err = from.verify(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	to, err := d.destination(cfg, d.st, sc, false)
+	if err != nil {
+		return err
+	}
+	defer to.close()
+	return to.verify(ctx)
 }
 
 // lookAtCredentials warns of credentials that end soon. Only some kinds say when they end.
@@ -98,21 +116,27 @@ func (d *daemon) lookAtCredentials(ctx context.Context, now time.Time) {
 		if _, p := w.state(); sc == nil || p != nil {
 			continue
 		}
-		client, err := d.client(cfg.Tenants[sc.From.Entra])
-		if err != nil {
-			d.log.Warn().Str("tenant", sc.From.Entra).Err(err).Msg("the credential cannot be read")
-			continue
-		}
-		report, err := client.CheckFor(ctx, needs(cfg, w.name))
-		client.Close()
-		if report.CredentialExpires.IsZero() {
-			if err != nil && ctx.Err() == nil {
-				d.log.Warn().Str("tenant", sc.From.Entra).Err(err).Msg("the credential could not be looked at")
+		for _, tenant := range []string{sc.From.Entra, sc.To.Entra} {
+			if tenant != "" {
+				d.lookAtCredential(ctx, cfg, w.name, tenant, now)
 			}
-			continue
 		}
-		d.metrics.Credential(sc.From.Entra, report.CredentialExpires)
-		d.tell(ctx, expiryNews(w.name, sc.From.Entra, report.CredentialExpires, now))
+	}
+}
+
+func (d *daemon) lookAtCredential(ctx context.Context, cfg *Config, sync, tenant string, now time.Time) {
+	client, err := d.client(cfg.Tenants[tenant])
+	if err != nil {
+		d.log.Warn().Str("tenant", tenant).Err(err).Msg("the credential cannot be read")
+		return
+	}
+	defer client.Close()
+	report, err := client.CheckFor(ctx, needs(cfg, tenant))
+	if !report.CredentialExpires.IsZero() {
+		d.metrics.Credential(tenant, report.CredentialExpires)
+		d.tell(ctx, expiryNews(sync, tenant, report.CredentialExpires, now))
+	} else if err != nil && ctx.Err() == nil {
+		d.log.Warn().Str("tenant", tenant).Err(err).Msg("the credential could not be looked at")
 	}
 }
 

@@ -165,8 +165,8 @@ func (w *worker) prime(ctx context.Context) {
 	}
 	joined, err := w.d.wire(ctx, w.d.config(), w.d.st, w.name)
 	if err == nil {
-		defer joined.client.Close()
-		_, err = joined.client.Tenant(ctx)
+		defer joined.close()
+		err = joined.from.verify(ctx)
 	}
 	primed := false
 	if err == nil {
@@ -301,8 +301,8 @@ func (w *worker) pass(ctx context.Context, opts engine.Options) (dirsync.Run, er
 	if err != nil {
 		return dirsync.Run{}, err
 	}
-	defer joined.client.Close()
-	if _, err := joined.client.Tenant(ctx); err != nil { // before anything is written: is it the tenant that was meant?
+	defer joined.close()
+	if err := joined.verify(ctx); err != nil { // before anything is written: is it the tenant that was meant?
 		return dirsync.Run{}, err
 	}
 	joined.engine.Progress = w.progress(ctx, joined.sync)
@@ -373,6 +373,6 @@ func (w *worker) readOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer joined.client.Close()
+	defer joined.close()
 	return w.d.read(ctx, joined)
 }

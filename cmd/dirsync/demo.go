@@ -251,7 +251,7 @@ func (d *demo) first(ctx context.Context) error {
 		return err
 	}
 	d.printf("\n")
-	return d.listGroups(ctx, d.sales.target.Groups(), 0)
+	return d.listGroups(ctx, d.sales.directory.Groups(), 0)
 }
 
 // second lets a week go by and makes the second runs.
@@ -288,7 +288,7 @@ func (d *demo) step(title string) {
 }
 
 func (d *demo) verify(ctx context.Context, w *wired) error {
-	report, err := w.client.Check(ctx)
+	report, err := w.tenant().Check(ctx)
 	if err != nil {
 		return err
 	}

@@ -78,7 +78,7 @@ func fields(ctx context.Context, w *wired, all bool) (fieldsView, error) {
 	if err != nil {
 		return v, fmt.Errorf("list the source's fields: %w", err)
 	}
-	target, err := w.target.Fields(ctx)
+	target, err := w.engine.Target.Fields(ctx)
 	if err != nil {
 		return v, fmt.Errorf("list the target's fields: %w", err)
 	}
@@ -125,7 +125,13 @@ func sampleValues(ctx context.Context, w *wired, fields []dirsync.Field) (map[st
 	}
 	samples := map[string]string{}
 	pages := 0
-	err := w.client.Users(names).Read(ctx, "", func(p dirsync.Page) error {
+	everyone := *w.config
+	everyone.From.Users.Groups = nil
+	people, err := w.from.source(&everyone, names)
+	if err != nil {
+		return nil, err
+	}
+	err = people.Read(ctx, "", func(p dirsync.Page) error {
 		for _, r := range p.Records {
 			for _, name := range names {
 				if samples[name] == "" {

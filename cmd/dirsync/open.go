@@ -45,7 +45,7 @@ func (a *app) joined(ctx context.Context, names []string, how access, fn func([]
 		err = fn(ws)
 	}
 	for _, w := range ws {
-		w.client.Close()
+		w.close()
 	}
 	return errors.Join(err, a.closeStore(st))
 }
@@ -65,14 +65,14 @@ func (a *app) joinAll(ctx context.Context, cfg *Config, st *store.Store, names [
 func (a *app) wireFor(ctx context.Context, cfg *Config, st *store.Store, name string, how access) (*wired, error) {
 	sc := cfg.Syncs[name]
 	// Only the tenant knows the types of directory extensions.
-	if how == running || namesExtensions(mappingTexts(sc)) {
+	if _, known := offline(cfg, sc); how == running || !known {
 		return a.wire(ctx, cfg, st, name)
 	}
-	client, err := speechless(cfg.Tenants[sc.From.Entra])
+	from, err := a.origin(cfg, sc, true)
 	if err != nil {
 		return nil, err
 	}
-	return a.join(ctx, cfg, st, name, client)
+	return a.join(ctx, cfg, st, name, from, true)
 }
 
 // speechless is a client that asks nobody anything, for commands that look at what was read before: they work without
@@ -90,7 +90,10 @@ func (w *wired) person(ctx context.Context, key string, sure bool) (dirsync.Pers
 	if err == nil || dirsync.KindOf(err) != dirsync.NotFound {
 		return p, err
 	}
-	switch account, err := w.target.Lookup(ctx, key); {
+	if w.directory == nil {
+		return find(ctx, w.sync, key)
+	}
+	switch account, err := w.directory.Lookup(ctx, key); {
 	case dirsync.KindOf(err) == dirsync.NotFound:
 	case err != nil:
 		return p, err

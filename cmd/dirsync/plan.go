@@ -84,7 +84,7 @@ func (a *app) read(ctx context.Context, w *wired) error {
 	progress := newProgress(a.stderr, a.json())
 	defer progress.Close()
 	w.engine.Progress = func(p engine.Progress) { progress.Show(phaseWords(p.Phase), p.Done, p.Total) }
-	if _, err := w.client.Tenant(ctx); err != nil {
+	if err := w.from.verify(ctx); err != nil {
 		return err
 	}
 	_, notes, err := w.engine.Read(ctx)

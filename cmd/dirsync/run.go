@@ -114,7 +114,7 @@ func (a *app) runWith(ctx context.Context, w *wired, opts engine.Options) (dirsy
 	opts.RetryNow = true
 	progress := newProgress(a.stderr, a.json())
 	defer progress.Close()
-	if _, err := w.client.Tenant(ctx); err != nil { // before anything is written: is it the tenant that was meant?
+	if err := w.verify(ctx); err != nil { // before anything is written: is it the tenant that was meant?
 		return dirsync.Run{}, err
 	}
 	tell := a.follow(ctx, w)

@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -21,13 +19,15 @@ import (
 
 // wired is one sync with all its parts joined.
 type wired struct {
-	name    string
-	config  *Sync
-	client  *graph.Client
-	engine  *engine.Engine
-	target  *store.Directory
-	sync    *store.Sync
-	mapping *mapping.Mapping
+	name   string
+	config *Sync
+	from   origin
+	to     destination
+	engine *engine.Engine
+	// directory is the embedded directory, and nil where people go elsewhere.
+	directory *store.Directory
+	sync      *store.Sync
+	mapping   *mapping.Mapping
 	// protection is nil where nobody is protected.
 	protection *protection
 }
@@ -72,62 +72,92 @@ func (a *app) openStore(cfg *Config, readOnly bool) (*store.Store, error) {
 
 // wire joins the parts of one sync. Nothing is sent yet.
 func (a *app) wire(ctx context.Context, cfg *Config, st *store.Store, name string) (*wired, error) {
-	sc := cfg.Syncs[name]
-	client, err := a.client(cfg.Tenants[sc.From.Entra])
+	from, err := a.origin(cfg, cfg.Syncs[name], false)
 	if err != nil {
-		return nil, fmt.Errorf("tenant %s: %w", sc.From.Entra, err)
+		return nil, err
 	}
-	return a.join(ctx, cfg, st, name, client)
+	return a.join(ctx, cfg, st, name, from, false)
 }
 
-// join is wire with a client that is there already.
-func (a *app) join(ctx context.Context, cfg *Config, st *store.Store, name string, client *graph.Client) (*wired, error) {
-	sc := cfg.Syncs[name]
-	target, err := st.Directory(cfg.Directory.FieldList()...)
+// join is wire with a source that is there already. Muted, nobody can be asked anything; see speechless.
+func (a *app) join(ctx context.Context, cfg *Config, st *store.Store, name string, from origin, mute bool) (*wired, error) {
+	sc, state := cfg.Syncs[name], st.Sync(name)
+	to, err := a.destination(cfg, st, sc, mute)
 	if err != nil {
 		return nil, err
 	}
-	from, err := a.sourceFields(ctx, sc, client)
+	m, protect, err := a.mappingOf(ctx, cfg, name, from, to)
 	if err != nil {
 		return nil, err
 	}
-	to, err := target.Fields(ctx)
-	if err != nil {
-		return nil, err
+	w := &wired{name: name, config: sc, from: from, to: to, sync: state, mapping: m, protection: protect}
+	if d, ok := to.(directoryTarget); ok {
+		w.directory = d.Directory
 	}
-	m, err := compile(cfg, name, from, to)
-	if err != nil {
-		return nil, err
-	}
-	protect, err := compileProtection(cfg, name, from)
-	if err != nil {
-		return nil, err
-	}
-	state, properties := st.Sync(name), together(m.Properties(), protect.properties())
-	w := &wired{name: name, config: sc, client: client, target: target, sync: state, mapping: m, protection: protect}
 	w.engine = &engine.Engine{
-		Sync: name, Source: client.Users(properties), Target: target, Store: state, Mapping: m, Blocked: graph.Blocked,
+		Sync: name, Target: to.target(), Store: state, Mapping: m, Blocked: graph.Blocked,
 		Policy: plan.Policy{WhenDeleted: action(string(sc.WhenDeleted)), WhenOutOfScope: action(string(sc.WhenOutOfScope)),
-			Grace: time.Duration(sc.Grace)},
+			WhenBlocked: action(string(sc.WhenBlocked)), Grace: time.Duration(sc.Grace)},
 		Limits:    limits(sc.Limits),
 		Protected: protect.protected(), ProtectedBy: protect.identity(),
-		Join:   sc.Join,
-		Groups: groupsOf(sc.From, client, state, target),
-		Now:    a.now, Log: a.log,
+		Join: sc.Join, Batch: to.batch(),
+		Now: a.now, Log: a.log,
+	}
+	if w.engine.Source, err = from.source(sc, together(m.Properties(), protect.properties())); err != nil {
+		return nil, err
+	}
+	if w.engine.Groups, err = groupsOf(sc.From, w.tenant(), state, to); err != nil {
+		return nil, err
 	}
 	for _, delay := range sc.Retry {
 		w.engine.Retry = append(w.engine.Retry, time.Duration(delay))
 	}
-	if len(sc.From.Users.Groups) > 0 {
-		w.engine.Source = client.MembersOnly(properties)
-	}
 	return w, nil
 }
 
+// mappingOf compiles what a sync's mapping and protection say, against what its two ends have.
+func (a *app) mappingOf(ctx context.Context, cfg *Config, name string, from origin, to destination) (*mapping.Mapping, *protection, error) {
+	has, err := from.fields(ctx, cfg.Syncs[name])
+	if err != nil {
+		return nil, nil, err
+	}
+	takes, err := to.target().Fields(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := compile(cfg, name, has, takes)
+	if err != nil {
+		return nil, nil, err
+	}
+	protect, err := compileProtection(cfg, name, has)
+	return m, protect, err
+}
+
+// tenant is the client of the tenant that people come from; nil if they come from elsewhere.
+func (w *wired) tenant() *graph.Client {
+	if o, ok := w.from.(entraOrigin); ok {
+		return o.client
+	}
+	return nil
+}
+
+// verify makes sure, before anything is written, that both ends are what was meant and let us in.
+func (w *wired) verify(ctx context.Context) error {
+	if err := w.from.verify(ctx); err != nil {
+		return err
+	}
+	return w.to.verify(ctx)
+}
+
+func (w *wired) close() {
+	w.from.close()
+	w.to.close()
+}
+
 // groupsOf says what a sync does about groups; nil if nothing.
-func groupsOf(from From, client *graph.Client, state *store.Sync, target *store.Directory) *engine.Groups {
-	if !from.HasGroups() {
-		return nil
+func groupsOf(from From, client *graph.Client, state *store.Sync, to destination) (*engine.Groups, error) {
+	if !from.HasGroups() || client == nil {
+		return nil, nil //nolint:nilnil // it does nothing about them
 	}
 	g := &engine.Groups{
 		Source: client.Groups(graph.GroupsConfig{Chosen: from.chosen(), All: from.Groups.Which == AllGroups, Nested: from.Users.Nested}),
@@ -142,10 +172,11 @@ func groupsOf(from From, client *graph.Client, state *store.Sync, target *store.
 	case ListedGroups:
 		g.Synced = from.Groups.Names
 	default:
-		return g
+		return g, nil
 	}
-	g.Target = target.Groups()
-	return g
+	var err error
+	g.Target, err = to.groups()
+	return g, err
 }
 
 // action is a policy in the words of package plan.
@@ -153,7 +184,7 @@ func action(word string) plan.Action {
 	switch word {
 	case string(DeleteDeleted):
 		return plan.Delete
-	case string(KeepOutOfScope):
+	case string(KeepDeleted):
 		return plan.Keep
 	}
 	return plan.Deactivate
@@ -204,14 +235,13 @@ func namesExtensions(texts []string) bool {
 // mapping of directory extensions has to wait, because only the tenant knows their types. The error is a *ConfigError
 // with all faults of all syncs.
 func checkMappings(cfg *Config, names []string) error {
-	from := graph.Catalogue()
-	to := append(mapping.Mandatory(), cfg.Directory.FieldList()...)
 	all := &ConfigError{File: cfg.Path}
 	for _, name := range names {
-		if namesExtensions(mappingTexts(cfg.Syncs[name])) {
+		from, known := offline(cfg, cfg.Syncs[name])
+		if !known {
 			continue
 		}
-		_, err := compile(cfg, name, from, to)
+		_, err := compile(cfg, name, from, cfg.targetFields(cfg.Syncs[name]))
 		_, other := compileProtection(cfg, name, from)
 		for _, err := range []error{err, other} {
 			if ce, ok := errors.AsType[*ConfigError](err); ok {
@@ -223,6 +253,15 @@ func checkMappings(cfg *Config, names []string) error {
 		return all
 	}
 	return nil
+}
+
+// offline lists what a sync's mapping may use, if that is known without asking anybody.
+func offline(cfg *Config, sc *Sync) ([]dirsync.Field, bool) {
+	if app := cfg.Applications[sc.From.SCIM]; app != nil {
+		fields, err := app.sourceFields()
+		return fields, err == nil
+	}
+	return graph.Catalogue(), !namesExtensions(mappingTexts(sc))
 }
 
 // compile checks one sync's mapping. The error is a *ConfigError with every fault in it.
@@ -268,13 +307,8 @@ func (a *app) graphConfig(t *Tenant) (graph.Config, error) {
 		return graph.Config{}, err
 	}
 	if t.CA != "" {
-		pem, err := os.ReadFile(string(t.CA))
-		if err != nil {
-			return graph.Config{}, fmt.Errorf("read the trusted certificates: %w", err)
-		}
-		gc.RootCAs = x509.NewCertPool()
-		if !gc.RootCAs.AppendCertsFromPEM(pem) {
-			return graph.Config{}, errors.New("read the trusted certificates: " + string(t.CA) + " holds no PEM certificate")
+		if gc.RootCAs, err = trusted(string(t.CA)); err != nil {
+			return graph.Config{}, err
 		}
 	}
 	// The endpoint of a managed identity must not be asked through a proxy, which only graph's own transport sees to.
