@@ -222,6 +222,20 @@ func TestAlerts(t *testing.T) {
 			t.Errorf("there is no alert Dirsync%s", want)
 		}
 	}
+	// What they do is checked by promtool; see .ci/run.
+	var tests []byte
+	for _, name := range []string{"alerts_test.yaml", "alerts_days_test.yaml"} {
+		text, err := os.ReadFile("../deploy/prometheus/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tests = append(tests, text...)
+	}
+	for name := range seen {
+		if !regexp.MustCompile(`alertname: ` + name + `\n\s+exp_alerts:`).Match(tests) {
+			t.Errorf("no test lets %s fire", name)
+		}
+	}
 }
 
 func TestDashboard(t *testing.T) {
