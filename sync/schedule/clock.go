@@ -32,6 +32,8 @@ type State struct {
 	// Slot is the earliest slot that is not dealt with, and Due the one that came due and whose run has not begun.
 	Slot time.Time `json:"slot,omitzero"`
 	Due  time.Time `json:"due,omitzero"`
+	// Again is the slot whose run has failed, if it is to run again.
+	Again Again `json:"again,omitzero"`
 	// Seen is the latest that the clock was believed to be.
 	Seen time.Time `json:"seen,omitzero"`
 	// Ran are the slots that ran, oldest first; few spans, because each covers all slots from its first to its last.
@@ -46,6 +48,15 @@ type Run struct {
 	// Slot is zero for a run that is for no slot.
 	Slot  time.Time `json:"slot,omitzero"`
 	Asked bool      `json:"asked,omitzero"`
+}
+
+// Again is a slot whose run has failed. The zero Again is none.
+type Again struct {
+	Slot time.Time `json:"slot,omitzero"`
+	// Failed is how many of its runs have failed.
+	Failed int `json:"failed,omitzero"`
+	// At is when it runs again, outside of blackouts; zero while that run is due or under way.
+	At time.Time `json:"at,omitzero"`
 }
 
 // LastRun is a run that ended.
@@ -70,6 +81,8 @@ type Todo struct {
 	Run   bool
 	Slot  time.Time
 	Asked bool
+	// Failed is how many runs for this slot have failed before.
+	Failed int
 	// Wake is when Tick should be called next, at the latest; zero if nothing but another event can change anything.
 	// Whoever cannot trust timers to notice a clock that was set, or a machine that slept, calls it every minute.
 	Wake time.Time
@@ -97,7 +110,7 @@ func (c Clock) Reloaded(s State, now time.Time) (State, Todo) {
 			s.Slot = time.Time{}
 		}
 		if c.Schedule.Manual() {
-			s.Due = time.Time{}
+			s.Due, s.Again = time.Time{}, Again{}
 		}
 		// Between its ends a span speaks of slots of the old schedule.
 		var ends []Span
@@ -125,6 +138,7 @@ func (c Clock) Tick(s State, now time.Time) (State, Todo) {
 		}
 	}
 	s.Seen = now
+	s = c.again(s, now)
 	if s.Slot.IsZero() || s.Slot.After(now) {
 		return c.todo(s, now)
 	}
@@ -134,17 +148,49 @@ func (c Clock) Tick(s State, now time.Time) (State, Todo) {
 	}
 	if due := c.due(s.Slot); !due.IsZero() && !due.After(now) {
 		if c.Policy.Missed == RunNow || now.Sub(due) <= Late {
-			s.Due = s.Slot
+			s.Due, s.Again = s.Slot, Again{}
 		}
 		s.Slot = c.nextSlot(s, now)
 	}
 	return c.todo(s, now)
 }
 
+// again makes a slot due whose run has failed, when it is time.
+func (c Clock) again(s State, now time.Time) State {
+	if s.Again.At.IsZero() {
+		return s
+	}
+	pause, retries := c.Policy.retry(s.Again.Failed)
+	if !retries {
+		s.Again = Again{}
+		return s
+	}
+	// A clock that was ahead for a while must not put it off.
+	if s.Again.At.After(now.Add(pause)) {
+		s.Again.At = now.Add(pause)
+	}
+	if !s.Again.At.After(now) {
+		if s.Again.At = (time.Time{}); s.Due.IsZero() {
+			s.Due = s.Again.Slot
+		}
+	}
+	return s
+}
+
 // SyncNow is somebody asking for a run.
 func (c Clock) SyncNow(s State, now time.Time) (State, Todo) {
 	s.Asked = true
 	return c.Tick(s, now)
+}
+
+// MakeUp makes one run due for all slots that have passed and whose runs were left out, for a reason that is over now. It is
+// a scheduled run: it does not begin in a blackout. Where there are no slots nothing was left out.
+func (c Clock) MakeUp(s State, now time.Time) (State, Todo) {
+	s, _ = c.Tick(s, now)
+	if s.Due.IsZero() && !c.Schedule.Manual() {
+		s.Due = c.Schedule.last(s.Seen).UTC()
+	}
+	return c.todo(s, s.Seen)
 }
 
 // RunBegan says that a run has begun. It is for whatever is due or asked for. While a run is under way it changes nothing.
@@ -158,25 +204,58 @@ func (c Clock) RunBegan(s State, now time.Time) (State, Todo) {
 	return c.todo(s, s.Seen)
 }
 
-// RunEnded says that the run has ended, well or not: a run that failed is over, and what it leaves owed is the engine's
-// business. A run that was stopped before it could end is not over; nothing is said of it, and Started makes it due again.
+// RunEnded says that the run has ended, and that another one for the same slot is of no use: it went well, or it failed for
+// a reason that does not pass by itself. What it leaves owed is the engine's business. A run that was stopped before it
+// could end is not over; nothing is said of it, and Started makes it due again.
 func (c Clock) RunEnded(s State, now time.Time) (State, Todo) {
-	if s.Run.Began.IsZero() {
+	s, ended := c.ended(s, now)
+	if ended {
+		s.Again = Again{}
+	}
+	return c.Tick(s, now)
+}
+
+// RunFailed says that the run has ended, and has failed for a reason that may pass. If it was for a slot, that runs again as
+// Policy.Retry says, unless the next slot comes first; a wish is not repeated, because whoever had it is told.
+func (c Clock) RunFailed(s State, now time.Time) (State, Todo) {
+	slot, failed := s.Run.Slot, 1
+	s, ended := c.ended(s, now)
+	if !ended || slot.IsZero() {
 		return c.Tick(s, now)
+	}
+	if s.Again.Slot.Equal(slot) {
+		failed += s.Again.Failed
+	}
+	s.Again = Again{}
+	if pause, retries := c.Policy.retry(failed); retries && s.Due.IsZero() && !c.Schedule.Manual() {
+		at := s.LastRun.Ended.Add(pause)
+		if next := c.nextDue(s); next.IsZero() || c.Policy.free(at).Before(next) {
+			s.Again = Again{Slot: slot, Failed: failed, At: at}
+		}
+	}
+	return c.Tick(s, now)
+}
+
+// ended closes the run that is under way; false if there is none.
+func (c Clock) ended(s State, now time.Time) (State, bool) {
+	if s.Run.Began.IsZero() {
+		return s, false
 	}
 	s.LastRun = LastRun{Run: s.Run, Ended: now.Round(0).UTC()}
 	if !s.Run.Slot.IsZero() {
 		s.Ran = c.ran(s.Ran, s.Run.Slot)
 	}
 	s.Run = Run{}
-	return c.Tick(s, now)
+	return s, true
 }
 
 // todo says what s asks for.
 func (c Clock) todo(s State, now time.Time) (State, Todo) {
-	s.Next = time.Time{}
-	if !s.Slot.IsZero() {
-		s.Next = c.due(s.Slot).UTC()
+	s.Next = c.nextDue(s)
+	if at := s.Again.At; !at.IsZero() {
+		if at = c.Policy.free(at).UTC(); !at.IsZero() && (s.Next.IsZero() || at.Before(s.Next)) {
+			s.Next = at
+		}
 	}
 	todo := Todo{Wake: s.Next}
 	free := now
@@ -190,19 +269,31 @@ func (c Clock) todo(s State, now time.Time) (State, Todo) {
 	switch waits := !s.Due.IsZero(); {
 	case !s.Run.Began.IsZero():
 	case s.Asked, waits && free.Equal(now):
-		return s, Todo{Run: true, Slot: s.Due, Asked: s.Asked, Wake: now}
+		todo = Todo{Run: true, Slot: s.Due, Asked: s.Asked, Wake: now}
+		if waits && s.Due.Equal(s.Again.Slot) {
+			todo.Failed = s.Again.Failed
+		}
+		return s, todo
 	case waits && !free.IsZero() && (todo.Wake.IsZero() || free.Before(todo.Wake)):
 		todo.Wake = free
 	}
 	return s, todo
 }
 
+// nextDue is when the run for the next slot begins; the zero time for never.
+func (c Clock) nextDue(s State) time.Time {
+	if s.Slot.IsZero() {
+		return time.Time{}
+	}
+	return c.due(s.Slot).UTC()
+}
+
 // done tells whether a slot ran or is about to.
 func (c Clock) done(s State, slot time.Time) bool {
-	return slot.Equal(s.Due) || slot.Equal(s.Run.Slot) || slices.ContainsFunc(s.Ran, func(span Span) bool {
-		return !slot.Before(span.First) && !slot.After(span.Last)
-	})
+	return slot.Equal(s.Due) || slot.Equal(s.Run.Slot) || slices.ContainsFunc(s.Ran, func(span Span) bool { return span.covers(slot) })
 }
+
+func (s Span) covers(slot time.Time) bool { return !slot.Before(s.First) && !slot.After(s.Last) }
 
 // nextSlot returns the first slot after a time that is not done.
 func (c Clock) nextSlot(s State, after time.Time) time.Time {
@@ -220,10 +311,12 @@ func (c Clock) nextSlot(s State, after time.Time) time.Time {
 
 // ran returns the spans with one more slot.
 func (c Clock) ran(spans []Span, slot time.Time) []Span {
+	if slices.ContainsFunc(spans, func(s Span) bool { return s.covers(slot) }) {
+		return spans // it has run again
+	}
 	spans = slices.Clone(spans)
 	i, _ := slices.BinarySearchFunc(spans, slot, func(s Span, t time.Time) int { return s.First.Compare(t) })
 	switch {
-	case i > 0 && !spans[i-1].Last.Before(slot):
 	case i > 0 && c.Schedule.Next(spans[i-1].Last).Equal(slot):
 		spans[i-1].Last = slot
 	default:

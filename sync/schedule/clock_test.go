@@ -149,6 +149,94 @@ func TestClock(t *testing.T) {
 			2026-03-02 03:01 ended -> wait 2026-03-02 04:00
 			2026-03-02 03:10 reload hourly at :30 -> wait 2026-03-02 03:30
 			2026-03-02 02:10 tick -> wait 2026-03-02 02:30`},
+		{"a run that failed is made again after growing pauses, until one does not fail", weekly, schedule.Policy{Retry: schedule.Retries()}, `
+			2026-03-08 01:00 started -> wait 2026-03-08 02:00
+			2026-03-08 02:00 tick -> run slot 2026-03-08 02:00
+			2026-03-08 02:00 began -> wait 2026-03-15 02:00
+			2026-03-08 02:10 failed -> wait 2026-03-08 02:15
+			2026-03-08 02:15 tick -> run slot 2026-03-08 02:00 again 1
+			2026-03-08 02:15 began -> wait 2026-03-15 02:00
+			2026-03-08 02:20 failed -> wait 2026-03-08 02:35
+			2026-03-08 02:35 tick -> run slot 2026-03-08 02:00 again 2
+			2026-03-08 02:35 began -> wait 2026-03-15 02:00
+			2026-03-08 02:36 started -> run slot 2026-03-08 02:00 again 2
+			2026-03-08 02:36 began -> wait 2026-03-15 02:00
+			2026-03-08 02:40 failed -> wait 2026-03-08 03:40
+			2026-03-08 03:00 started -> wait 2026-03-08 03:40
+			2026-03-08 03:40 tick -> run slot 2026-03-08 02:00 again 3
+			2026-03-08 03:40 began -> wait 2026-03-15 02:00
+			2026-03-08 03:50 ended -> wait 2026-03-15 02:00
+			2026-03-15 02:00 tick -> run slot 2026-03-15 02:00
+			2026-03-15 02:00 began -> wait 2026-03-22 02:00
+			2026-03-15 02:10 failed -> wait 2026-03-15 02:15`},
+		{"or until the next slot", hourly, schedule.Policy{Retry: schedule.Retries()}, `
+			2026-03-02 01:30 started -> wait 2026-03-02 02:00
+			2026-03-02 02:00 tick -> run slot 2026-03-02 02:00
+			2026-03-02 02:00 began -> wait 2026-03-02 03:00
+			2026-03-02 02:10 failed -> wait 2026-03-02 02:15
+			2026-03-02 02:15 tick -> run slot 2026-03-02 02:00 again 1
+			2026-03-02 02:15 began -> wait 2026-03-02 03:00
+			2026-03-02 02:50 failed -> wait 2026-03-02 03:00
+			2026-03-02 03:00 tick -> run slot 2026-03-02 03:00
+			2026-03-02 03:00 began -> wait 2026-03-02 04:00
+			2026-03-02 04:10 failed -> run slot 2026-03-02 04:00`},
+		{"the machine was off when it was to be made again, and a slot has come meanwhile", hourly, schedule.Policy{Retry: schedule.Retries()}, `
+			2026-03-02 01:30 started -> wait 2026-03-02 02:00
+			2026-03-02 02:00 tick -> run slot 2026-03-02 02:00
+			2026-03-02 02:00 began -> wait 2026-03-02 03:00
+			2026-03-02 02:10 failed -> wait 2026-03-02 02:15
+			2026-03-02 05:10 started -> run slot 2026-03-02 05:00
+			2026-03-02 05:10 began -> wait 2026-03-02 06:00
+			2026-03-02 05:20 ended -> wait 2026-03-02 06:00`},
+		{"it is not made again in a blackout", daily, schedule.Policy{Retry: schedule.Retries(), Blackouts: window(t, "02:05-18:00")}, `
+			2026-03-02 01:30 started -> wait 2026-03-02 02:00
+			2026-03-02 02:00 tick -> run slot 2026-03-02 02:00
+			2026-03-02 02:00 began -> wait 2026-03-03 02:00
+			2026-03-02 02:03 failed -> wait 2026-03-02 18:00
+			2026-03-02 12:00 tick -> wait 2026-03-02 18:00
+			2026-03-02 18:00 tick -> run slot 2026-03-02 02:00 again 1`},
+		{"what somebody asks for does instead of it, if it does not fail", weekly, schedule.Policy{Retry: schedule.Retries()}, `
+			2026-03-08 01:00 started -> wait 2026-03-08 02:00
+			2026-03-08 02:00 tick -> run slot 2026-03-08 02:00
+			2026-03-08 02:00 began -> wait 2026-03-15 02:00
+			2026-03-08 02:10 failed -> wait 2026-03-08 02:15
+			2026-03-08 02:11 now -> run asked
+			2026-03-08 02:11 began -> wait 2026-03-08 02:15
+			2026-03-08 02:12 failed -> wait 2026-03-08 02:15
+			2026-03-08 02:13 now -> run asked
+			2026-03-08 02:13 began -> wait 2026-03-08 02:15
+			2026-03-08 02:14 ended -> wait 2026-03-15 02:00`},
+		{"nobody's wish is repeated", weekly, schedule.Policy{Retry: schedule.Retries()}, `
+			2026-03-02 12:00 now -> run asked
+			2026-03-02 12:00 began -> wait 2026-03-08 02:00
+			2026-03-02 12:01 failed -> wait 2026-03-08 02:00`},
+		{"a clock that was wrong does not put it off", weekly, schedule.Policy{Retry: schedule.Retries()}, `
+			2026-03-08 01:00 started -> wait 2026-03-08 02:00
+			2026-03-08 02:00 tick -> run slot 2026-03-08 02:00
+			2026-03-08 02:00 began -> wait 2026-03-15 02:00
+			2026-03-11 02:10 failed -> wait 2026-03-11 02:15
+			2026-03-08 02:12 tick -> wait 2026-03-08 02:17
+			2026-03-08 02:17 tick -> run slot 2026-03-08 02:00 again 1`},
+		{"with no pauses, or another schedule that has no slots, it is not made again", weekly, schedule.Policy{Retry: schedule.Retries()}, `
+			2026-03-08 01:00 started -> wait 2026-03-08 02:00
+			2026-03-08 02:00 tick -> run slot 2026-03-08 02:00
+			2026-03-08 02:00 began -> wait 2026-03-15 02:00
+			2026-03-08 02:10 failed -> wait 2026-03-08 02:15
+			2026-03-08 02:11 reload manually -> wait
+			2026-03-08 02:30 tick -> wait`},
+		{"what was left out is made up for, outside of blackouts", daily, schedule.Policy{Blackouts: window(t, "08:00-18:00")}, `
+			2026-03-02 01:30 started -> wait 2026-03-02 02:00
+			2026-03-02 02:00 tick -> run slot 2026-03-02 02:00
+			2026-03-02 02:00 began -> wait 2026-03-03 02:00
+			2026-03-02 02:01 ended -> wait 2026-03-03 02:00
+			2026-03-02 12:00 make up -> wait 2026-03-02 18:00
+			2026-03-02 12:01 make up -> wait 2026-03-02 18:00
+			2026-03-02 18:00 tick -> run slot 2026-03-02 02:00
+			2026-03-02 18:00 began -> wait 2026-03-03 02:00
+			2026-03-02 18:10 ended -> wait 2026-03-03 02:00
+			2026-03-02 19:00 make up -> run slot 2026-03-02 02:00`},
+		{"where there are no slots nothing was left out", "manually", schedule.Policy{}, `
+			2026-03-02 12:00 make up -> wait`},
 		{"manually runs when somebody asks", "manually", schedule.Policy{}, `
 			2026-03-02 12:00 started -> wait
 			2027-03-02 12:00 tick -> wait
@@ -195,6 +283,10 @@ func TestClock(t *testing.T) {
 					s, todo = c.RunBegan(s, now)
 				case "ended":
 					s, todo = c.RunEnded(s, now)
+				case "failed":
+					s, todo = c.RunFailed(s, now)
+				case "make up":
+					s, todo = c.MakeUp(s, now)
 				default:
 					c.Schedule = parse(t, strings.TrimPrefix(event, "reload "), nil)
 					s, todo = c.Reloaded(s, now)
@@ -219,6 +311,9 @@ func told(todo schedule.Todo) string {
 		}
 		if todo.Asked {
 			s += " asked"
+		}
+		if todo.Failed > 0 {
+			s += fmt.Sprint(" again ", todo.Failed)
 		}
 	case !todo.Wake.IsZero():
 		s += todo.Wake.Format(layout)

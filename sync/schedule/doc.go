@@ -35,6 +35,8 @@
 //     the slots that ran, as a few spans.
 //   - A run that was cut off, because the process died or was stopped, begins again at the next start.
 //   - Nothing scheduled begins in a blackout; it begins once, at the end. A run that is under way is not stopped.
+//   - A run for a slot that failed for a reason that may pass is made again after growing pauses (Policy.Retry), until one
+//     does not fail or the next slot comes. None of these begins in a blackout, and a restart forgets none.
 //   - A person who asks for a run gets it at once, in a blackout too: they know better than the calendar. If a slot was
 //     due, that run counts for it.
 //

@@ -10,9 +10,8 @@ import (
 
 // Callbacks are what a Loop calls, never two at a time, except that Run is called in a goroutine of its own.
 type Callbacks struct {
-	// Run is one run. It returns false if ctx was cancelled and it could not end; it is then begun again at the next
-	// start. Required.
-	Run func(ctx context.Context, todo Todo) (ended bool)
+	// Run is one run, and says how it ended. Required.
+	Run func(ctx context.Context, todo Todo) Ending
 	// Save stores the State. An event whose State cannot be stored did not happen: no run begins, somebody who asked is
 	// told, and the end of a run is tried again within a minute. Required.
 	Save func(State) error
@@ -24,6 +23,19 @@ type Callbacks struct {
 	// Now is the system's clock; nil is time.Now. Timers are the runtime's in any case.
 	Now func() time.Time
 }
+
+// Ending is how a run came to its end.
+type Ending uint8
+
+// The endings of a run.
+const (
+	// Ended: it is over. Whether it went well is not the schedule's business.
+	Ended Ending = iota
+	// Failed: it is over, and another one before the next slot may do better; see Policy.Retry.
+	Failed
+	// Stopped: ctx was cancelled and it could not end. It begins again at the next start. Without that it is Ended.
+	Stopped
+)
 
 // Loop drives a Clock with real timers.
 type Loop struct {
@@ -71,15 +83,18 @@ func NewLoop(c Clock, s State, calls Callbacks) *Loop {
 // Run runs the loop until ctx is done and the run that was under way has returned. It is called once.
 func (l *Loop) Run(ctx context.Context) {
 	defer close(l.over)
-	ended := make(chan bool, 1)
+	ended := make(chan Ending, 1)
 	l.unsaved = Clock.Started
 	for ctx.Err() == nil {
 		timer := time.NewTimer(l.look(ctx, ended))
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
-		case whole := <-ended:
-			l.ended(whole || ctx.Err() == nil)
+		case how := <-ended:
+			if how == Stopped && ctx.Err() == nil {
+				how = Ended
+			}
+			l.ended(how)
 		case r := <-l.requests:
 			r.answer <- l.answer(r)
 		}
@@ -92,11 +107,15 @@ func (l *Loop) Run(ctx context.Context) {
 	_ = l.settle()
 }
 
-// ended takes note of a run that has returned; one that was not whole is left for the next start.
-func (l *Loop) ended(whole bool) {
+// ended takes note of a run that has returned; one that was stopped is left for the next start.
+func (l *Loop) ended(how Ending) {
 	l.running = false
-	if whole {
+	switch how {
+	case Ended:
 		l.unsaved = Clock.RunEnded
+	case Failed:
+		l.unsaved = Clock.RunFailed
+	case Stopped:
 	}
 }
 
@@ -104,6 +123,11 @@ func (l *Loop) ended(whole bool) {
 // the run.
 func (l *Loop) SyncNow(ctx context.Context) error {
 	return l.request(ctx, request{event: Clock.SyncNow})
+}
+
+// MakeUp asks for one scheduled run in place of those that were left out; see Clock.MakeUp. It returns like SyncNow.
+func (l *Loop) MakeUp(ctx context.Context) error {
+	return l.request(ctx, request{event: Clock.MakeUp})
 }
 
 // Reload replaces schedule and policy. A run that is under way goes on.
@@ -140,7 +164,7 @@ func (l *Loop) answer(r request) error {
 }
 
 // look does what is to be done and returns how long to sleep.
-func (l *Loop) look(ctx context.Context, ended chan<- bool) time.Duration {
+func (l *Loop) look(ctx context.Context, ended chan<- Ending) time.Duration {
 	if l.settle() != nil {
 		return recheck
 	}
@@ -193,5 +217,5 @@ func (l *Loop) happen(c Clock, e event) (Todo, error) {
 // same compares all but Seen.
 func same(a, b State) bool {
 	return a.Next.Equal(b.Next) && a.LastRun == b.LastRun && a.Run == b.Run && a.Asked == b.Asked && a.Slot.Equal(b.Slot) &&
-		a.Due.Equal(b.Due) && a.Schedule == b.Schedule && slices.Equal(a.Ran, b.Ran)
+		a.Due.Equal(b.Due) && a.Again == b.Again && a.Schedule == b.Schedule && slices.Equal(a.Ran, b.Ran)
 }

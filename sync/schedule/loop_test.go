@@ -25,6 +25,8 @@ type daemon struct {
 	told   []error
 	// skew is how wrong the system's clock is.
 	skew time.Duration
+	// failing is how many of the next runs fail.
+	failing int
 	// length is how long a run takes.
 	length time.Duration
 	// whole are the runs that ended, began those that began.
@@ -99,7 +101,7 @@ func (d *daemon) start() {
 	d.kill = func() { cancel(); <-over }
 }
 
-func (d *daemon) run(ctx context.Context, todo schedule.Todo) bool {
+func (d *daemon) run(ctx context.Context, todo schedule.Todo) schedule.Ending {
 	d.mu.Lock()
 	d.began = append(d.began, todo)
 	if d.active++; d.active > 1 {
@@ -117,10 +119,14 @@ func (d *daemon) run(ctx context.Context, todo schedule.Todo) bool {
 	defer d.mu.Unlock()
 	d.active--
 	if !todo.Run {
-		return false
+		return schedule.Stopped
+	}
+	if d.failing > 0 {
+		d.failing--
+		return schedule.Failed
 	}
 	d.whole = append(d.whole, todo)
-	return true
+	return schedule.Ended
 }
 
 // TestYear runs a year of weekly syncs in a process that is restarted, killed in the middle of runs, asleep, asked for

@@ -52,6 +52,23 @@ type Policy struct {
 	// Blackouts are when nothing scheduled begins. A slot inside one runs at its end, plus jitter. All slots inside one
 	// are one run.
 	Blackouts []Window
+	// Retry are the pauses after the first failed run for a slot, the second and so on, before it is run again; the last
+	// one goes on. It ends with a run that does not fail, and where the next slot comes first. Empty: a slot has one run.
+	Retry []time.Duration
+}
+
+// Retries are good pauses for runs that may fail because a network or a service is away: 5 and 15 minutes, 1 and 3 hours,
+// then every 6 hours.
+func Retries() []time.Duration {
+	return []time.Duration{5 * time.Minute, 15 * time.Minute, time.Hour, 3 * time.Hour, 6 * time.Hour}
+}
+
+// retry is the pause after so many failed runs for one slot; false if there is no other run for it.
+func (p Policy) retry(failed int) (time.Duration, bool) {
+	if len(p.Retry) == 0 {
+		return 0, false
+	}
+	return p.Retry[min(max(failed, 1), len(p.Retry))-1], true
 }
 
 // Check refuses a policy under which nothing could ever run, or run within a year from now.
