@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -33,6 +34,7 @@ type daemon struct {
 	st      *store.Store
 	started time.Time
 	feed    web.Feed
+	glance  glance
 
 	// ctx ends when the daemon begins to stop. loops are what has to end before it has stopped.
 	ctx   context.Context //nolint:containedctx // it lives as long as the daemon
@@ -284,9 +286,18 @@ func (d *daemon) enter(ctx context.Context) (leave func(), err error) {
 	}
 }
 
-// bound bounds the heap for as long as the daemon lives; see runMemory.
+// minThreads is on how many threads the daemon computes at least, however few processors there are. A goroutine that wants to
+// answer somebody waits for as long as 10 ms until a run makes room on its thread; a thread of its own gets its turn from
+// the system at once.
+const minThreads = 4
+
+// bound bounds the heap for as long as the daemon lives, see runMemory, and lets it answer while it works. Whoever starts
+// the process may have another opinion of both.
 func (d *daemon) bound() {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(runMemory)
+	}
+	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) < minThreads {
+		runtime.GOMAXPROCS(minThreads)
 	}
 }

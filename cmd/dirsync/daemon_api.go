@@ -28,6 +28,14 @@ func runName(id dirsync.RunID) string {
 
 // Status implements web.Observer.
 func (d *daemon) Status(ctx context.Context) (web.Status, error) {
+	if v, ok := d.glimpse(); ok {
+		return v, nil
+	}
+	return d.standing(ctx)
+}
+
+// standing says how everything stands, in a few reads of the store.
+func (d *daemon) standing(ctx context.Context) (web.Status, error) {
 	v := web.Status{Version: version(), Started: d.started, Ready: true}
 	d.mu.Lock()
 	v.Problem = d.problem
@@ -55,6 +63,11 @@ func (d *daemon) Sync(ctx context.Context, name string) (web.SyncStatus, error) 
 	w, err := d.worker(name)
 	if err != nil {
 		return web.SyncStatus{}, err
+	}
+	if v, ok := d.glimpse(); ok {
+		if i := slices.IndexFunc(v.Syncs, func(s web.SyncStatus) bool { return s.Name == name }); i >= 0 {
+			return v.Syncs[i], nil
+		}
 	}
 	return w.status(ctx)
 }

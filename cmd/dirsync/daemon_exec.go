@@ -95,8 +95,7 @@ func (a *app) followed(ctx context.Context, w *wired, r dirsync.Run, err error) 
 	}
 	broken := ctx.Err() != nil && err != nil
 	ctx = context.WithoutCancel(ctx)
-	a.host.feed.Tell(web.Progress{Sync: w.name, Run: runName(r.ID), Phase: string(dirsync.PhaseEnded), Done: r.Counts.Changed(),
-		Status: orElse(string(r.Status), string(dirsync.Failure)), At: a.now()})
+	a.host.over(w.name, r)
 	a.host.ran(ctx, w.name, r)
 	if !broken {
 		of.outcome(ctx, r, err)

@@ -84,7 +84,7 @@ func (w *worker) resume(ctx context.Context, run bool) {
 	w.d.log.Info().Str("sync", w.name).Time("since", p.Since).Msg("the tenant lets us in again; the schedule goes on")
 	w.d.tell(ctx, notify.News{Kind: notify.Recovered, Sync: w.name, At: w.d.now(), Ends: []notify.Kind{notify.ConsentWithdrawn}})
 	if run && p.Missed {
-		if err := w.syncNow(ctx, "schedule, after a pause"); err != nil && !errors.Is(err, schedule.ErrOver) {
+		if err := w.applying.MakeUp(ctx); err != nil && !errors.Is(err, schedule.ErrOver) {
 			w.notStored(err)
 		}
 	}

@@ -75,6 +75,11 @@ func (d *daemon) Ready(ctx context.Context) error {
 	if _, err := d.st.Syncs(ctx); err != nil {
 		return err
 	}
+	return d.awake()
+}
+
+// awake is the part of Ready that asks nobody.
+func (d *daemon) awake() error {
 	now := d.now()
 	for _, w := range d.all() {
 		if !w.alive(now) {

@@ -123,7 +123,7 @@ func TestProbe(t *testing.T) {
 		t.Fatal(err)
 	}
 	tenant.SetFaults(graphtest.Faults{Denied: true})
-	if !w.runDue(t.Context(), schedule.Todo{Slot: time.Now()}) {
+	if w.runDue(t.Context(), schedule.Todo{Slot: time.Now()}) != schedule.Ended {
 		t.Error("the run was not taken for ended")
 	}
 	if _, p := w.state(); p == nil {
@@ -133,7 +133,7 @@ func TestProbe(t *testing.T) {
 		t.Errorf("told %s, want %s", got, want)
 	}
 	before := len(runsOf(t, d))
-	if !w.runDue(t.Context(), schedule.Todo{Slot: time.Now()}) || len(runsOf(t, d)) != before {
+	if w.runDue(t.Context(), schedule.Todo{Slot: time.Now()}) != schedule.Ended || len(runsOf(t, d)) != before {
 		t.Error("a scheduled run was made while the schedule was paused")
 	}
 	w.probe(t.Context())

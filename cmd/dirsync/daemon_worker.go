@@ -74,7 +74,8 @@ func (d *daemon) newWorker(ctx context.Context, cfg *Config, name string) (*work
 func clocks(cfg *Config, name string) (apply, read schedule.Clock) {
 	sc := cfg.Syncs[name]
 	apply = schedule.Clock{Name: name, Schedule: sc.Schedule.Schedule, Policy: sc.Schedule.Policy}
-	read = schedule.Clock{Name: name + " (reading)"}
+	apply.Policy.Retry = schedule.Retries()
+	read = schedule.Clock{Name: name + " (reading)", Policy: schedule.Policy{Retry: schedule.Retries()}}
 	every := time.Duration(sc.ReadEvery).Truncate(time.Minute)
 	if s, err := schedule.Every(every); err == nil { // the configuration was checked: an hour to six days
 		read.Schedule = s
@@ -241,6 +242,8 @@ func (w *worker) asked(todo schedule.Todo) string {
 	by := w.askedBy
 	w.askedBy = ""
 	switch {
+	case !todo.Asked && todo.Failed > 0:
+		return "schedule, again"
 	case !todo.Asked:
 		return "schedule"
 	case by == "": // before a restart
@@ -249,28 +252,52 @@ func (w *worker) asked(todo schedule.Todo) string {
 	return by
 }
 
-// runDue is a run of the loop. While the sync is paused, only a person makes it run.
-func (w *worker) runDue(ctx context.Context, todo schedule.Todo) (ended bool) {
-	if w.skips(todo) {
-		return true
-	}
+// turn waits until it is this sync's turn to do something that takes long: nobody else does anything about it, and a lane is
+// free.
+func (w *worker) turn(ctx context.Context) (over func(), err error) {
 	release, err := w.take(ctx, w.waits)
 	if err != nil {
-		return false
+		return nil, err
 	}
-	defer release()
 	leave, err := w.d.enter(ctx)
 	if err != nil {
-		return false
+		release()
+		return nil, err
 	}
-	defer leave()
+	return func() { leave(); release() }, nil
+}
+
+// runDue is a run of the loop. While the sync is paused, only a person makes it run.
+func (w *worker) runDue(ctx context.Context, todo schedule.Todo) schedule.Ending {
+	if w.skips(todo) {
+		return schedule.Ended
+	}
+	over, err := w.turn(ctx)
+	if err != nil {
+		return schedule.Stopped
+	}
+	defer over()
 	r, err := w.run(ctx, engine.Options{AskedBy: w.asked(todo), RetryNow: todo.Asked})
 	if err != nil && ctx.Err() != nil {
 		w.d.log.Info().Str("sync", w.name).Uint64("run", uint64(r.ID)).Msg("the run was stopped; it begins again at the next start")
-		return false
+		return schedule.Stopped
 	}
 	w.outcome(context.WithoutCancel(ctx), r, err)
-	return true
+	return ending(err)
+}
+
+// ending says whether it is worth while to try again before the next time of the schedule. What only a person can put right
+// is not: a refusal pauses the schedule, and a fault stays until somebody mends it.
+func ending(err error) schedule.Ending {
+	if err == nil {
+		return schedule.Ended
+	}
+	switch dirsync.KindOf(err) {
+	case dirsync.Unauthorized, dirsync.Permission, dirsync.Invalid, dirsync.NotFound, dirsync.Conflict, dirsync.Corrupt:
+		return schedule.Ended
+	default: // no network, a service that is down, a full disk
+		return schedule.Failed
+	}
 }
 
 // run makes one run. A run that could not even begin is written into the journal as one that failed.
@@ -279,19 +306,23 @@ func (w *worker) run(ctx context.Context, opts engine.Options) (dirsync.Run, err
 	d.log.Info().Str("sync", w.name).Str("asked_by", opts.AskedBy).Msg("a run begins")
 	d.metrics.RunBegan(w.name)
 	d.feed.Tell(web.Progress{Sync: w.name, Phase: string(dirsync.PhaseRead), Status: string(dirsync.Running), At: began})
+	d.look(ctx)
 	r, err := w.pass(ctx, opts)
 	if err != nil && r.ID == 0 && ctx.Err() == nil {
 		r = w.unbegun(ctx, dirsync.Run{Sync: w.name, Status: dirsync.Failure, Phase: dirsync.PhaseEnded, Started: began, Ended: d.now(),
 			AskedBy: opts.AskedBy, Error: err.Error()})
 	}
-	status := string(r.Status)
-	if status == "" {
-		status = string(dirsync.Failure)
-	}
-	d.feed.Tell(web.Progress{Sync: w.name, Run: runName(r.ID), Phase: string(dirsync.PhaseEnded), Done: r.Counts.Changed(), Status: status, At: d.now()})
+	d.over(w.name, r)
 	d.ran(context.WithoutCancel(ctx), w.name, r)
 	debug.FreeOSMemory() // a daemon is idle for days
 	return r, err
+}
+
+// over tells whoever watches that a run has ended.
+func (d *daemon) over(name string, r dirsync.Run) {
+	d.feed.Tell(web.Progress{Sync: name, Run: runName(r.ID), Phase: string(dirsync.PhaseEnded), Done: r.Counts.Changed(),
+		Status: orElse(string(r.Status), string(dirsync.Failure)), At: d.now()})
+	d.lookAway()
 }
 
 // pass joins the parts anew, so that a credential that was replaced is read, and runs the engine.
@@ -320,6 +351,7 @@ func (w *worker) progress(ctx context.Context, s *store.Sync) func(engine.Progre
 		}
 		w.d.feed.Tell(web.Progress{Sync: w.name, Run: run, Phase: string(p.Phase), Done: p.Done, Total: p.Total,
 			Status: string(dirsync.Running), At: w.d.now()})
+		w.d.look(ctx)
 	}
 }
 
@@ -338,34 +370,29 @@ func (w *worker) unbegun(ctx context.Context, r dirsync.Run) dirsync.Run {
 }
 
 // readDue is a reading of the loop: it brings what is known of the tenant up to date, and changes nobody.
-func (w *worker) readDue(ctx context.Context, _ schedule.Todo) (ended bool) {
+func (w *worker) readDue(ctx context.Context, _ schedule.Todo) schedule.Ending {
 	if _, paused := w.state(); paused != nil {
-		return true
+		return schedule.Ended
 	}
-	release, err := w.take(ctx, w.waits)
+	over, err := w.turn(ctx)
 	if err != nil {
-		return false
+		return schedule.Stopped
 	}
-	defer release()
-	leave, err := w.d.enter(ctx)
-	if err != nil {
-		return false
-	}
-	defer leave()
+	defer over()
 	began := w.d.now()
 	err = w.readOnce(ctx)
 	switch {
 	case err != nil && ctx.Err() != nil:
-		return false
+		return schedule.Stopped
 	case err != nil:
-		w.d.log.Error().Str("sync", w.name).Err(err).Str("hint", dirsync.HintOf(err)).Msg("the tenant could not be read; the next run reads it too")
+		w.d.log.Error().Str("sync", w.name).Err(err).Str("hint", dirsync.HintOf(err)).Msg("the tenant could not be read; it is tried again, and the next run reads it too")
 		w.stumble(context.WithoutCancel(ctx), err)
 	default:
 		w.d.log.Info().Str("sync", w.name).Dur("took", w.d.now().Sub(began)).Msg("the tenant was read")
 	}
 	w.d.measure(context.WithoutCancel(ctx), w.name)
 	debug.FreeOSMemory()
-	return true
+	return ending(err)
 }
 
 func (w *worker) readOnce(ctx context.Context) error {

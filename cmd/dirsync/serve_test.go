@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -88,6 +89,13 @@ func (s *service) said() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.lines)
+}
+
+// since are the lines after the first from ones.
+func (s *service) since(from int) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.lines[min(from, len(s.lines)):])
 }
 
 // await waits for a line after the first from ones that has all of parts.
