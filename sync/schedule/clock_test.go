@@ -462,7 +462,8 @@ func TestStored(t *testing.T) {
 func FuzzState(f *testing.F) {
 	f.Add([]byte(`{"slot":"9999-12-31T23:59:59Z","due":"0001-01-01T00:00:01Z","seen":"2026-01-01T00:00:00Z"}`), int64(1772000000))
 	f.Add([]byte(`{"ran":[{"first":"2026-01-01T00:00:00Z","last":"2000-01-01T00:00:00Z"},{"first":"2000-01-01T00:00:00Z","last":"9000-01-01T00:00:00Z"}]}`), int64(1772000000))
-	c := schedule.Clock{Schedule: parse(f, "every 15 minutes", nil), Policy: schedule.Policy{Jitter: time.Hour}}
+	c := schedule.Clock{Schedule: parse(f, "every 15 minutes", nil), Policy: schedule.Policy{Jitter: time.Hour, Retry: schedule.Retries()}}
+	f.Add([]byte(`{"again":{"slot":"2026-01-01T00:00:00Z","failed":-7,"at":"9999-01-01T00:00:00Z"},"slot":"2026-01-01T00:00:00Z"}`), int64(1772000000))
 	f.Fuzz(func(t *testing.T, text []byte, unix int64) {
 		var s schedule.State
 		if json.Unmarshal(text, &s) != nil {
@@ -471,7 +472,10 @@ func FuzzState(f *testing.F) {
 		now := time.Unix(unix%(1<<35), 0)
 		s, _ = c.Started(s, now)
 		s, _ = c.RunBegan(s, now)
-		s, _ = c.RunEnded(s, now.Add(time.Hour))
+		s, _ = c.RunFailed(s, now.Add(time.Hour))
+		s, _ = c.RunBegan(s, now.Add(2*time.Hour))
+		s, _ = c.RunEnded(s, now.Add(3*time.Hour))
+		s, _ = c.MakeUp(s, now)
 		if s, todo := c.SyncNow(s, now.Add(-time.Hour)); !todo.Run || !s.Asked {
 			t.Errorf("somebody asked, and nothing runs: %+v", todo)
 		}
@@ -543,7 +547,8 @@ func (w *world) end() {
 func TestWorld(t *testing.T) {
 	texts := []string{"weekly on sunday at 02:00 Europe/Berlin", "daily at 02:30 Australia/Lord_Howe", "hourly", "every 6 hours", "monthly on the last friday at 22:00"}
 	policies := []schedule.Policy{{}, {Missed: schedule.NextSlot}, {Jitter: 30 * time.Minute},
-		{Blackouts: window(t, "mon-fri 08:00-18:00 Europe/Berlin"), Jitter: time.Hour}}
+		{Blackouts: window(t, "mon-fri 08:00-18:00 Europe/Berlin"), Jitter: time.Hour}, {Retry: schedule.Retries()},
+		{Missed: schedule.NextSlot, Blackouts: window(t, "mon-fri 08:00-18:00 Europe/Berlin"), Retry: schedule.Retries()}}
 	rapid.Check(t, func(t *rapid.T) {
 		w := &world{t: t, ended: map[string]int{}, now: time.Date(2026, 3, 20, 0, 0, 0, 0, time.UTC)}
 		s, err := schedule.Parse(rapid.SampledFrom(texts).Draw(t, "schedule"), nil)
@@ -552,8 +557,8 @@ func TestWorld(t *testing.T) {
 		}
 		w.clock = schedule.Clock{Name: "staff", Schedule: s, Policy: rapid.SampledFrom(policies).Draw(t, "policy")}
 		w.event(schedule.Clock.Started)
-		start, jumped := w.now, false
-		kinds := []string{"wait", "wait", "wait", "wait", "restart", "ask", "end", "end"}
+		start, jumped, failed := w.now, false, false
+		kinds := []string{"wait", "wait", "wait", "wait", "minutes", "restart", "ask", "end", "end", "fail"}
 		if rapid.Bool().Draw(t, "jumps") {
 			kinds = append(kinds, "jump")
 		}
@@ -561,6 +566,13 @@ func TestWorld(t *testing.T) {
 			switch rapid.SampledFrom(kinds).Draw(t, "what") {
 			case "wait":
 				w.now = w.now.Add(time.Duration(rapid.IntRange(1, 3*24*60).Draw(t, "minutes")) * time.Minute)
+			case "minutes":
+				w.now = w.now.Add(time.Duration(rapid.IntRange(1, 30).Draw(t, "minutes")) * time.Minute)
+			case "fail":
+				if w.busy {
+					w.busy, failed = false, true
+					w.event(schedule.Clock.RunFailed)
+				}
 			case "jump":
 				jumped = true
 				w.now = w.now.Add(time.Duration(rapid.IntRange(-40*24*60, 40*24*60).Draw(t, "jump")) * time.Minute)
@@ -593,7 +605,7 @@ func TestWorld(t *testing.T) {
 		for slot := s.Next(start); !slot.After(w.now); slot = s.Next(slot) {
 			latest = slot
 		}
-		if strict := w.clock.Policy.Missed == schedule.RunNow && w.clock.Policy.Jitter == 0; strict && !jumped && !latest.IsZero() && w.ended[latest.UTC().String()] != 1 {
+		if strict := w.clock.Policy.Missed == schedule.RunNow && w.clock.Policy.Jitter == 0; strict && !jumped && !failed && !latest.IsZero() && w.ended[latest.UTC().String()] != 1 {
 			t.Fatalf("at %s slot %s was lost", w.now, latest)
 		}
 		if len(w.state.Ran) > 8 {

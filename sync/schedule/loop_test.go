@@ -298,6 +298,48 @@ func TestCutOff(t *testing.T) {
 	})
 }
 
+// TestRetry lets runs fail, over a restart of the process: the slot runs until one of its runs does not fail.
+func TestRetry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDaemon(t, time.Minute, "daily at 02:00", nil, schedule.Policy{Retry: schedule.Retries()})
+		d.failing = 3
+		d.wait(2*time.Hour + 3*time.Minute)
+		if len(d.began) != 1 || d.stored.Again.Failed != 1 {
+			t.Fatalf("began %v, stored %+v", d.began, d.stored)
+		}
+		d.stop()
+		d.start()
+		d.wait(3 * time.Hour)
+		if len(d.began) != 4 || len(d.whole) != 1 || d.whole[0].Failed != 3 || !d.whole[0].Slot.Equal(d.began[0].Slot) {
+			t.Errorf("began %v, ended well %v", d.began, d.whole)
+		}
+		d.wait(20 * time.Hour)
+		if len(d.began) != 4 || d.stored.Again != (schedule.Again{}) {
+			t.Errorf("began %v, stored %+v", d.began, d.stored)
+		}
+		d.stop()
+	})
+}
+
+// TestMakeUp asks for what was left out.
+func TestMakeUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDaemon(t, time.Minute, "daily at 02:00", nil, schedule.Policy{Blackouts: window(t, "08:00-18:00")})
+		d.wait(9 * time.Hour)
+		var err error
+		d.released(func() { err = d.loop.MakeUp(d.t.Context()) })
+		d.wait(8 * time.Hour)
+		if err != nil || len(d.whole) != 1 {
+			t.Errorf("within the blackout: %v, %v", err, d.whole)
+		}
+		d.wait(2 * time.Hour)
+		if len(d.whole) != 2 || d.whole[1].Asked {
+			t.Errorf("after it: %v", d.whole)
+		}
+		d.stop()
+	})
+}
+
 // TestReload replaces the schedule while a run is under way.
 func TestReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
