@@ -157,6 +157,44 @@ func TestProbe(t *testing.T) {
 	}
 }
 
+// TestNoNetwork takes the network away from a run and from a reading: both are made again before the next time of the schedule.
+func TestNoNetwork(t *testing.T) {
+	tenant := &graphtest.Tenant{}
+	tenant.Generate(5, 1)
+	server, err := graphtest.Start(tenant)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := setUp(t, t.TempDir(), server.URL, server.CA, tenant.Identity())
+	d := idle(t, config)
+	w, err := d.worker("staff")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Close()
+	if got := w.runDue(t.Context(), schedule.Todo{Run: true, Slot: time.Now()}); got != schedule.Failed {
+		t.Errorf("the run: got %v, want one that is made again", got)
+	}
+	if got := w.readDue(t.Context(), schedule.Todo{Run: true, Slot: time.Now()}); got != schedule.Failed {
+		t.Errorf("the reading: got %v, want one that is made again", got)
+	}
+	if _, p := w.state(); p != nil {
+		t.Errorf("the schedule is paused: %+v", p)
+	}
+	if got, want := fmt.Sprint(told(t, d)), "[run_failed]"; got != want {
+		t.Errorf("told %s, want %s", got, want)
+	}
+	for kind, want := range map[dirsync.ErrorKind]schedule.Ending{dirsync.Unknown: schedule.Failed, dirsync.Storage: schedule.Failed,
+		dirsync.Throttled: schedule.Failed, dirsync.Invalid: schedule.Ended, dirsync.Permission: schedule.Ended} {
+		if got := ending(&dirsync.Error{Kind: kind}); got != want {
+			t.Errorf("%v: got %v, want %v", kind, got, want)
+		}
+	}
+	if got := ending(nil); got != schedule.Ended {
+		t.Errorf("no error: got %v", got)
+	}
+}
+
 func runsOf(t *testing.T, d *daemon) []dirsync.Run {
 	t.Helper()
 	runs, err := d.st.Sync("staff").Runs(t.Context(), 0, 100)
