@@ -46,6 +46,8 @@ func importRules() map[string]struct{ code, tests []string } {
 		// Provisioning to applications that speak it, and one to try that on.
 		"scim/client":   {code: []string{root, "scim"}, tests: []string{"scim/scimtest", "dirsynctest"}},
 		"scim/scimtest": {code: []string{"scim"}},
+		// Provisioning from those who push users and groups.
+		"scim/server": {code: []string{root, "scim"}, tests: []string{"dirsynctest"}},
 		// Tests against servers of others.
 		"scim/client/realservers": {tests: []string{root, "scim", "scim/client", "scim/scimtest"}},
 		// The API, its client, and the metrics: it asks a Daemon, which the command is.

@@ -31,6 +31,8 @@ type Client struct {
 	sent    atomic.Int64
 	skew    atomic.Int64
 	tenant  atomic.Pointer[Tenant]
+	// writes is the pace of everything that is written in the tenant.
+	writes writeGate
 }
 
 // New makes a Client. An error names everything that is wrong with cfg; no request is made.

@@ -20,6 +20,8 @@ type decoder struct {
 	names *names
 	// slots and rowsHint are how many attributes and rows the last page had, which is a good guess for the next.
 	slots, rowsHint int
+	// bosses keeps a manager as the object that Graph sends, and not the id alone.
+	bosses bool
 }
 
 func newDecoder() *decoder { return &decoder{names: newNames()} }
@@ -201,6 +203,8 @@ func (d *decoder) row(s *scan, attrs []dirsync.Attribute) (dirsync.Record, []dir
 			r.ID = dirsync.ID(strings.ToLower(unquote(raw)))
 		case name == removedName:
 			removed = raw
+		case name == managerName && d.bosses:
+			own = append(own, dirsync.Attribute{Name: name, Raw: raw})
 		case name == managerName || name == managerDelta:
 			if v, said := reportsTo(raw); said {
 				own = append(own, dirsync.Attribute{Name: managerName, Raw: v})

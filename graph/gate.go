@@ -89,7 +89,11 @@ func (g *gate) observe(h http.Header) {
 
 // units is what a request costs at most: two for users, three for the members of a group, five for objects by their ids
 // and one for delta queries; one less for a selection (three less of objects by their ids), and one more for an expansion.
+// What is inside of a batch is counted by whoever made the batch.
 func units(r *http.Request) float64 {
+	if inside, ok := r.Context().Value(unitsKey{}).(float64); ok {
+		return inside
+	}
 	query := r.URL.Query()
 	cost, selected := 2.0, 1.0
 	switch path := strings.ToLower(r.URL.Path); {

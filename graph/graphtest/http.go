@@ -1,6 +1,7 @@
 package graphtest
 
 import (
+	"bytes"
 	"compress/gzip"
 	"fmt"
 	"io"
@@ -47,14 +48,19 @@ func (t *Tenant) exchange(r *http.Request, inner bool) (*request, answer, Fault)
 	t.mu.Lock()
 	hook := t.Hook
 	t.mu.Unlock()
-	var fault Fault
-	if hook != nil {
-		fault = hook(r)
-	}
 	q := &request{t: t, r: r, path: split(r.URL.Path), inner: inner}
 	q.kind = kindOf(r.Method, q.path)
-	var broken error
-	if q.body, broken = readBody(r); broken == nil {
+	// The body is read before the hook is asked, which may read it, too.
+	raw, broken := io.ReadAll(io.LimitReader(r.Body, maxBody))
+	var fault Fault
+	if hook != nil {
+		r.Body = io.NopCloser(bytes.NewReader(raw))
+		fault = hook(r)
+	}
+	if q.body = raw; broken == nil {
+		q.body, broken = plainBody(r, raw)
+	}
+	if broken == nil {
 		q.query, broken = url.ParseQuery(r.URL.RawQuery)
 	}
 	a, fault := t.answer(q, fault, broken)
@@ -83,19 +89,18 @@ func split(path string) []string {
 // maxBody is more than any request here needs.
 const maxBody = 1 << 20
 
-// readBody reads a request's body, which Graph's own clients compress.
-func readBody(r *http.Request) ([]byte, error) {
-	in := io.LimitReader(r.Body, maxBody)
-	if strings.EqualFold(r.Header.Get("Content-Encoding"), "gzip") {
-		z, err := gzip.NewReader(in)
-		if err != nil {
-			return nil, fmt.Errorf("read a compressed body: %w", err)
-		}
-		in = io.LimitReader(z, maxBody)
+// plainBody is a request's body as it was before it was compressed, which Graph's own clients do.
+func plainBody(r *http.Request, raw []byte) ([]byte, error) {
+	if !strings.EqualFold(r.Header.Get("Content-Encoding"), "gzip") {
+		return raw, nil
 	}
-	b, err := io.ReadAll(in)
+	z, err := gzip.NewReader(bytes.NewReader(raw))
 	if err != nil {
-		return nil, fmt.Errorf("read the body: %w", err)
+		return nil, fmt.Errorf("read a compressed body: %w", err)
+	}
+	b, err := io.ReadAll(io.LimitReader(z, maxBody))
+	if err != nil {
+		return nil, fmt.Errorf("read a compressed body: %w", err)
 	}
 	return b, nil
 }

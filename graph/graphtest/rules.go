@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Rule makes some requests of one kind fail. Conditions that are zero do not restrict.
+// Rule makes some requests of one kind fail, whether they come alone or in a batch, which is a request of its own kind
+// besides. Conditions that are zero do not restrict.
 type Rule struct {
 	// On is the kind of request; empty means every request to Graph, but not to the sign-in service.
 	On Kind

@@ -56,8 +56,9 @@ type Tenant struct {
 	Now func() time.Time
 	// Faults are the switches that make the tenant unkind. The zero Faults is the service on a good day.
 	Faults Faults
-	// Hook, when set, is asked before each request what is to go wrong with it. It is called without any lock held and
-	// may use the tenant's methods. The zero Fault lets the request pass.
+	// Hook, when set, is asked before each request what is to go wrong with it, and before each request in a batch as
+	// well as before the batch. It is called without any lock held, may use the tenant's methods and may read the body.
+	// The zero Fault lets the request pass. What resets one request in a batch breaks the batch's answer.
 	Hook func(*http.Request) Fault
 
 	mu       sync.Mutex

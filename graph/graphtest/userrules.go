@@ -38,6 +38,7 @@ const (
 	employment             // costCenter and division
 	credential             // a password and what is to become of it
 	letters                // two letters
+	words                  // a list of texts
 	list                   // a list of anything
 )
 
@@ -87,7 +88,7 @@ func userRule(name string) rule {
 	case "employeeOrgData":
 		return rule{kind: employment}
 	case "onPremisesExtensionAttributes":
-		return rule{kind: attributes, max: 1024}
+		return rule{kind: attributes, max: 1024, must: true}
 	case "passwordProfile":
 		return rule{kind: credential, must: true}
 	case "identities":
@@ -110,7 +111,7 @@ func groupRule(name string) rule {
 	case "mailEnabled", "securityEnabled", "isAssignableToRole":
 		return rule{kind: flag, must: true}
 	case "groupTypes":
-		return rule{kind: list, max: 2, must: true}
+		return rule{kind: words, max: 2, must: true}
 	case "visibility":
 		return rule{kind: word, of: []string{"Public", "Private", "HiddenMembership"}}
 	case "membershipRule":
@@ -129,15 +130,13 @@ func groupRule(name string) rule {
 // value that there is, or nil.
 func (r rule) normal(raw, before json.RawMessage) (json.RawMessage, bool) {
 	if isNull(raw) {
-		if r.kind == phones || r.kind == addresses || r.kind == list {
-			return nil, false // a list is emptied by an empty one
-		}
-		return raw, !r.must
+		isList := r.kind == phones || r.kind == addresses || r.kind == words || r.kind == list
+		return raw, !r.must && !isList // a list is emptied by an empty one
 	}
 	switch r.kind {
 	case flag:
 		return raw, string(raw) == "true" || string(raw) == "false"
-	case phones, addresses, list:
+	case phones, addresses, words, list:
 		return r.elements(raw)
 	case attributes:
 		return r.merged(raw, before)
@@ -183,7 +182,7 @@ func (r rule) elements(raw json.RawMessage) (json.RawMessage, bool) {
 			ok = ok && s != "" && utf8.RuneCountInString(s) <= 64
 		case addresses:
 			ok = ok && isAddress(s)
-		default:
+		case list:
 			ok = true
 		}
 		if !ok {
@@ -244,8 +243,11 @@ func (e Extension) extensionValue(raw json.RawMessage) bool {
 	if isNull(raw) {
 		return true
 	}
-	values := []json.RawMessage{raw}
-	if e.MultiValued && json.Unmarshal(raw, &values) != nil {
+	if !e.MultiValued {
+		return e.element(raw)
+	}
+	var values []json.RawMessage
+	if json.Unmarshal(raw, &values) != nil {
 		return false
 	}
 	return !slices.ContainsFunc(values, func(v json.RawMessage) bool { return !e.element(v) })

@@ -99,6 +99,9 @@ func kept(p plan.Policy) string {
 
 func (e *Engine) fingerprint() string {
 	policy := "/" + e.Policy.WhenDeleted.String() + "/" + e.Policy.WhenOutOfScope.String() + "/" + kept(e.Policy) + e.Policy.Grace.String() + "/" + e.ProtectedBy
+	if e.OutsideBy != "" {
+		policy += "/outside " + e.OutsideBy
+	}
 	if e.group != nil {
 		return "groups" + policy + e.groupsFingerprint
 	}

@@ -31,6 +31,10 @@ type Engine struct {
 	// something else, everybody is planned again. Nil: nobody is protected.
 	Protected   func(dirsync.Person) bool
 	ProtectedBy string
+	// Outside tells why somebody is none of this sync's people whatever the mapping says, as a phrase that follows their
+	// name; "" for everybody else. OutsideBy identifies what it goes by, as ProtectedBy does. Nil: nobody is left out.
+	Outside   func(ctx context.Context, p dirsync.Person) (why string, err error)
+	OutsideBy string
 	// Join are the fields by which accounts that are in the target already are found to be somebody's, the surest first.
 	// Empty: people are joined by their object id only.
 	Join   []string

@@ -165,3 +165,32 @@ func TestKeepsTheBlocked(t *testing.T) {
 		t.Errorf("when the policy changes: %+v", r.Counts)
 	}
 }
+
+// Whom Outside names is none of this sync's people, and is told why; when it says something else, everybody is looked at
+// again.
+func TestOutside(t *testing.T) {
+	w, m := newWorld(0), testMapping(t)
+	staff(w, 3)
+	e := w.engine(m)
+	e.OutsideBy = "first"
+	e.Outside = func(_ context.Context, p dirsync.Person) (string, error) {
+		if p.ID == "safe-01" {
+			return "came from elsewhere", nil
+		}
+		return "", nil
+	}
+	if r, err := e.Run(t.Context(), engine.Options{}); err != nil || r.Counts.Created != 2 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	p, err := w.store.Person(t.Context(), "safe-01")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x, err := e.Explain(t.Context(), p); err != nil || x.Wanted.Outside != "came from elsewhere" {
+		t.Errorf("explained as %+v, %v", x, err)
+	}
+	e.Outside, e.OutsideBy = nil, ""
+	if r, err := e.Run(t.Context(), engine.Options{}); err != nil || r.Counts.Created != 1 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}

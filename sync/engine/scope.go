@@ -178,6 +178,9 @@ func (e *Engine) wantedAll(ctx context.Context, people []dirsync.Person, c *circ
 		}
 		return nil
 	})
+	if err == nil {
+		err = e.leaveOut(ctx, people, out)
+	}
 	if err != nil || c == nil {
 		return out, make([][]dirsync.ID, len(people)), err
 	}
@@ -195,6 +198,26 @@ func (e *Engine) wantedAll(ctx context.Context, people []dirsync.Person, c *circ
 		}
 	}
 	return out, direct, nil
+}
+
+// leaveOut takes those out of the scope whom Outside names.
+func (e *Engine) leaveOut(ctx context.Context, people []dirsync.Person, wanted []plan.Wanted) error {
+	if e.Outside == nil {
+		return nil
+	}
+	for i, p := range people {
+		if p.Gone != dirsync.Present || !wanted[i].InScope {
+			continue
+		}
+		why, err := e.Outside(ctx, p)
+		if err != nil {
+			return err
+		}
+		if why != "" {
+			wanted[i].InScope, wanted[i].Outside = false, why
+		}
+	}
+	return nil
 }
 
 // waiting tells for each of changes whether its person is in a group that the target does not hold yet.

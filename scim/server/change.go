@@ -1,0 +1,361 @@
+package server
+
+import (
+	"net/http"
+
+	"dirsync"
+	"dirsync/scim"
+)
+
+// outcome is what came of writing a resource.
+type outcome struct {
+	status int
+	r      dirsync.Resource
+	// members says that the group's members were changed by a PATCH: if there are many, the answer is 204.
+	members bool
+}
+
+// maxShown is the most members of a group that a PATCH answers with.
+const maxShown = 1000
+
+// get answers with one resource.
+func (c *call) get(out *reply, k *kind, id string) error {
+	if err := c.mayRead(k); err != nil {
+		return err
+	}
+	show, err := c.projection(k)
+	if err != nil {
+		return err
+	}
+	r, err := c.read(k, id)
+	if err != nil {
+		return err
+	}
+	c.event.Name = r.Name
+	h := out.w.Header()
+	h.Set("ETag", tag(&r))
+	if c.match != "" && !scim.MatchETag(c.match, tag(&r)) {
+		return refuse(http.StatusPreconditionFailed, "", "the resource is not in the version that the request asks for")
+	}
+	if c.noneMatch != "" && scim.MatchETag(c.noneMatch, tag(&r)) {
+		out.status = http.StatusNotModified
+		return nil
+	}
+	h.Set("Location", c.location(k, r.ID))
+	out.status = http.StatusOK
+	return c.show(out, k, &r, show)
+}
+
+// read reads a resource that clients may see.
+func (c *call) read(k *kind, id string) (dirsync.Resource, error) {
+	if id == "" || len(id) > 256 {
+		return dirsync.Resource{}, notFound(k)
+	}
+	r, err := c.s.config.Store.Resource(c.ctx, k.of, id)
+	if dirsync.KindOf(err) == dirsync.NotFound || err == nil && invisible(&r) {
+		return r, notFound(k)
+	}
+	return r, err
+}
+
+// projection reads what a request wants to see of a resource.
+func (c *call) projection(k *kind) (scim.Projection, error) {
+	if len(c.query) == 0 {
+		return scim.Projection{}, nil
+	}
+	s, err := scim.SearchFromQuery(param{"attributes": c.all("attributes"), "excludedAttributes": c.all("excludedAttributes")})
+	if err != nil {
+		return scim.Projection{}, err
+	}
+	return scim.ParseProjection(s.Attributes, s.ExcludedAttributes, k.URNs()...)
+}
+
+// answer reads a body, writes it with fn, and answers with the resource.
+func (c *call) answer(out *reply, r *http.Request, k *kind, fn func(*scim.Object) (outcome, error)) error {
+	if err := c.mayWrite(k); err != nil {
+		return err
+	}
+	show, err := c.projection(k)
+	if err != nil {
+		return err
+	}
+	body, err := c.body(out, r)
+	if err != nil {
+		return err
+	}
+	done, err := fn(body)
+	if err != nil {
+		return err
+	}
+	h := out.w.Header()
+	h.Set("ETag", tag(&done.r))
+	h.Set("Location", c.location(k, done.r.ID))
+	out.status = done.status
+	if done.members && len(show.Only) == 0 && k.Asks(show, scim.Path{Name: "members"}) {
+		some, err := c.s.config.Store.ResourceMembers(c.ctx, done.r.ID, "", maxShown+1)
+		if err != nil {
+			return err
+		}
+		if len(some) > maxShown {
+			out.status = http.StatusNoContent
+			return nil
+		}
+	}
+	return c.show(out, k, &done.r, show)
+}
+
+// create makes a resource of what a client sent, or brings back one that a client has deleted.
+func (c *call) create(k *kind, body *scim.Object) (outcome, error) {
+	if c.match != "" {
+		return outcome{}, refuse(http.StatusPreconditionFailed, "", "what is not there yet has no version")
+	}
+	o, quirks, err := k.Accept(body)
+	c.event.Quirks = append(c.event.Quirks, quirks...)
+	if err != nil {
+		return outcome{}, err
+	}
+	c.event.Name, _ = o.Text(k.name)
+	c.event.Name = clip(c.event.Name, maxKey)
+	members, err := memberIDs(o.List("members"))
+	if err != nil {
+		return outcome{}, err
+	}
+	c.event.Changed = changed(nil, o)
+	if external, _ := o.Text("externalId"); external != "" && len(external) <= maxKey {
+		found, err := c.s.config.Store.FindResources(c.ctx, k.of, dirsync.ByExternalID, external, 16)
+		if err != nil {
+			return outcome{}, err
+		}
+		for i := range found {
+			if invisible(&found[i]) {
+				return c.revive(k, found[i].ID, o, members)
+			}
+		}
+	}
+	fresh, have := dirsync.Resource{Kind: k.of}, known{}
+	for {
+		fresh = dirsync.Resource{Kind: k.of}
+		err := c.takeNew(k, o, &fresh, &have)
+		if ask, ok := err.(*question); ok { //nolint:errorlint // take returns it as it is
+			if err = c.lookUp(ask.people, &have); err == nil {
+				continue
+			}
+		}
+		if err != nil {
+			return outcome{}, err
+		}
+		break
+	}
+	r, err := c.s.config.Store.CreateResource(c.ctx, fresh, members)
+	if err != nil {
+		return c.taken(k, o, members, err)
+	}
+	c.event.ID = r.ID
+	return outcome{status: http.StatusCreated, r: r}, c.arrived(k, &r)
+}
+
+// takeNew is take for a resource that is not there yet: nobody is asked whether it may be inactive.
+func (c *call) takeNew(k *kind, o *scim.Object, r *dirsync.Resource, have *known) error {
+	active, said := o.Bool("active")
+	r.Active = active || !said
+	return c.take(k, nil, o, r, have)
+}
+
+// taken answers a creation whose name somebody has: by bringing them back if a client has deleted them.
+func (c *call) taken(k *kind, o *scim.Object, members []string, conflict error) (outcome, error) {
+	if dirsync.KindOf(conflict) != dirsync.Conflict {
+		return outcome{}, c.explain(conflict)
+	}
+	found, err := c.s.config.Store.FindResources(c.ctx, k.of, dirsync.ByName, c.event.Name, 1)
+	if err != nil {
+		return outcome{}, err
+	}
+	if len(found) == 0 || !invisible(&found[0]) {
+		return outcome{}, c.explain(conflict)
+	}
+	return c.revive(k, found[0].ID, o, members)
+}
+
+// revive brings back a resource that a client has deleted: under its id, with what the client says now.
+func (c *call) revive(k *kind, id string, o *scim.Object, members []string) (outcome, error) {
+	c.event.ID = id
+	r, err := c.edit(k, id, func(r dirsync.Resource, have *known) (dirsync.ResourceEdit, error) {
+		switch {
+		case !invisible(&r):
+			return dirsync.ResourceEdit{}, refuse(http.StatusConflict, scim.Uniqueness, "%s is in use by another resource", k.name)
+		case r.Source != "":
+			return dirsync.ResourceEdit{}, owned(k)
+		}
+		r.Pending = 0
+		if err := c.take(k, nil, o.Clone(), &r, have); err != nil {
+			return dirsync.ResourceEdit{}, err
+		}
+		return dirsync.ResourceEdit{Resource: r, Add: members, Only: k.of == dirsync.KindGroup}, nil
+	})
+	if err != nil {
+		return outcome{}, c.explain(err)
+	}
+	return outcome{status: http.StatusCreated, r: r}, c.arrived(k, &r)
+}
+
+// replace is PUT.
+func (c *call) replace(k *kind, id string, body *scim.Object) (outcome, error) {
+	var reported, only bool
+	var version uint64
+	r, err := c.edit(k, id, func(r dirsync.Resource, have *known) (dirsync.ResourceEdit, error) {
+		edit := dirsync.ResourceEdit{Resource: r}
+		if err := c.writable(k, &r); err != nil {
+			return edit, err
+		}
+		before, err := c.s.object(k, &r)
+		if err != nil {
+			return edit, err
+		}
+		o, quirks, err := k.AcceptReplacement(body, before)
+		if !reported {
+			c.event.Quirks, reported = append(c.event.Quirks, quirks...), true
+		}
+		if err != nil {
+			return edit, err
+		}
+		// Nobody becomes active, and no group empty, because a client did not mention it.
+		if _, said := o.Get("active"); !said && k.of == dirsync.KindUser {
+			o.Set("active", shownActive(&r))
+		}
+		if _, said := body.Get("members"); said && k.of == dirsync.KindGroup {
+			if edit.Add, err = memberIDs(o.List("members")); err != nil {
+				return edit, err
+			}
+			edit.Only = true
+			o.Delete("members")
+		}
+		version, only = r.Version, edit.Only
+		c.event.Changed = changed(before, o)
+		if len(c.event.Changed) == 0 && !edit.Only {
+			return edit, nil
+		}
+		err = c.take(k, before, o, &edit.Resource, have)
+		return edit, err
+	})
+	if err != nil {
+		return outcome{}, c.explain(err)
+	}
+	if only && len(c.event.Changed) == 0 && r.Version != version {
+		c.event.Changed = append(c.event.Changed, "members")
+	}
+	return outcome{status: http.StatusOK, r: r}, c.arrived(k, &r)
+}
+
+// patch is PATCH.
+func (c *call) patch(k *kind, id string, body *scim.Object) (outcome, error) {
+	p, quirks, err := k.ParsePatch(body)
+	c.event.Quirks = append(c.event.Quirks, quirks...)
+	if err != nil {
+		return outcome{}, err
+	}
+	var people memberOps
+	if k.of == dirsync.KindGroup {
+		if p, people, err = c.splitMembers(k, id, p); err != nil {
+			return outcome{}, err
+		}
+	}
+	var version uint64
+	r, err := c.edit(k, id, func(r dirsync.Resource, have *known) (dirsync.ResourceEdit, error) {
+		edit := dirsync.ResourceEdit{Resource: r}
+		if err := c.writable(k, &r); err != nil {
+			return edit, err
+		}
+		version = r.Version
+		before, err := c.s.object(k, &r)
+		if err != nil {
+			return edit, err
+		}
+		o, changes, err := k.Apply(before, p)
+		if err != nil {
+			return edit, err
+		}
+		c.event.Changed = nil
+		for _, ch := range changes {
+			c.event.Changed = append(c.event.Changed, ch.Path.String())
+		}
+		edit.Add, edit.Remove, edit.Only = people.add, people.remove, people.only
+		if len(changes) == 0 {
+			return edit, nil
+		}
+		err = c.take(k, before, o.Clone(), &edit.Resource, have)
+		return edit, err
+	})
+	if err != nil {
+		return outcome{}, c.explain(err)
+	}
+	if people.any() && r.Version != version {
+		c.event.Changed = append(c.event.Changed, "members")
+	}
+	return outcome{status: http.StatusOK, r: r, members: k.of == dirsync.KindGroup}, c.arrived(k, &r)
+}
+
+// remove is DELETE.
+func (c *call) remove(k *kind, id string) error {
+	if err := c.mayWrite(k); err != nil {
+		return err
+	}
+	_, err := c.edit(k, id, func(r dirsync.Resource, have *known) (dirsync.ResourceEdit, error) {
+		edit := dirsync.ResourceEdit{Resource: r}
+		if err := c.writable(k, &r); err != nil {
+			return edit, err
+		}
+		verdict, err := have.guarded(r, dirsync.Delete)
+		switch {
+		case err != nil:
+		case verdict == Hold:
+			edit.Resource.Pending, c.event.Held = dirsync.Delete, true
+		case verdict == Deactivate && k.of == dirsync.KindUser:
+			err = hide(k, &edit.Resource)
+		default:
+			edit.Delete = true
+		}
+		return edit, err
+	})
+	if err != nil {
+		return c.explain(err)
+	}
+	return nil
+}
+
+// hide makes an account inactive and invisible.
+func hide(k *kind, r *dirsync.Resource) error {
+	e, err := open(r.Document)
+	if err != nil {
+		return err
+	}
+	if e.json == nil {
+		e.json = []byte(`{"schemas":["` + k.URNs()[0] + `"]}`)
+	}
+	e.flags |= hidden
+	r.Active, r.Pending, r.Document = false, 0, e.seal()
+	return nil
+}
+
+// explain puts the store's errors into the words of the client.
+func (c *call) explain(err error) error {
+	e, ok := err.(*dirsync.Error) //nolint:errorlint // the store returns it as it is; one within another failure is explained already
+	if !ok {
+		return err
+	}
+	field := e.Field
+	for i := range c.s.fields {
+		if c.s.fields[i].Name == field {
+			field = c.s.fields[i].places[0].path.String()
+		}
+	}
+	switch {
+	case e.Kind == dirsync.Conflict:
+		return &failure{wire: scim.Error{Status: http.StatusConflict, SCIMType: scim.Uniqueness, Detail: attribute(field) + " is in use by another resource"}}
+	case e.Kind == dirsync.Invalid && (field == "members" || field == "" && c.event.Resource == c.s.groups().Name):
+		return &failure{wire: scim.Error{Status: http.StatusBadRequest, SCIMType: scim.InvalidValue,
+			Detail: "members names somebody who is not a user here; users must be created before they join a group"}}
+	case e.Kind == dirsync.Invalid:
+		return &failure{wire: scim.Error{Status: http.StatusBadRequest, SCIMType: scim.InvalidValue, Detail: "the directory does not accept the value of " + attribute(field)}, cause: err}
+	}
+	return err
+}
