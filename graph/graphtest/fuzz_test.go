@@ -84,3 +84,49 @@ func FuzzSignIn(f *testing.F) {
 		}
 	})
 }
+
+// FuzzWrite sends any body and any link to every place that takes one, alone and in a batch, and demands an answer in JSON
+// that is not a server's error, and that what is read afterwards is still JSON.
+func FuzzWrite(f *testing.F) {
+	f.Add("/users", newUser("ada", `"mail":"ada@contoso.com","employeeOrgData":{"costCenter":null,"division":"x"}`))
+	f.Add("/users/%s", `{"jobTitle":null,"businessPhones":[],"onPremisesExtensionAttributes":{"extensionAttribute1":"x"},"employeeHireDate":"9999-12-31T23:59:59.999Z"}`)
+	f.Add("/users/%s", `{"extension_00d886240b5a4d4c9b4f0f3d2b1c8928_tags":["a",null],"passwordProfile":{"password":"aB3$xyzw"}}`)
+	f.Add("/users/%s/manager/$ref", `{"@odata.id":"https://graph.microsoft.com/v1.0/users('x')"}`)
+	f.Add("/groups/%s", `{"members@odata.bind":["https://graph.microsoft.com/v1.0/directoryObjects/a%2fb"],"groupTypes":[]}`)
+	f.Add("/groups", newGroup("x", `"uniqueName":"x"`))
+	f.Add("/$batch", `{"requests":[`+wrapped("1", "POST", "/users", "{}")+`,`+wrapped("2", "PATCH", "/users/%zz?a;b", "{}", "1")+`]}`)
+	f.Add("/$batch", `{"requests":[`+bare("é", "BREW", "users/../groups#x")+`]}`)
+	f.Add("/directory/deletedItems/%s/restore", `{"newUserPrincipalName":"x@contoso.com"}`)
+	f.Fuzz(func(t *testing.T, path, body string) {
+		tenant := &graphtest.Tenant{Roles: []string{"User.ReadWrite.All", "Group.ReadWrite.All", "Directory.ReadWrite.All"}}
+		tenant.AddExtension(graphtest.Extension{Name: "tags", MultiValued: true})
+		id := addPeople(tenant, "A")[0]
+		gone := addPeople(tenant, "B")[0]
+		tenant.Delete(gone)
+		group := tenant.AddGroup(graphtest.Group{})[0]
+		token := accessToken(t, tenant)
+		send := func(method, path, body string) {
+			r := httptest.NewRequest(method, authority, strings.NewReader(body))
+			r.URL.Path = "/v1.0" + path
+			r.Header.Set("Authorization", "Bearer "+token)
+			r.Header.Set("Content-Type", "application/json")
+			w := httptest.NewRecorder()
+			tenant.ServeHTTP(w, r)
+			if w.Code >= 500 || w.Body.Len() > 0 && !json.Valid(w.Body.Bytes()) {
+				t.Errorf("%s %s %s: %d %s", method, path, body, w.Code, w.Body)
+			}
+		}
+		for _, of := range []string{id, group, gone} {
+			for _, method := range []string{http.MethodPost, http.MethodPatch, http.MethodPut, http.MethodDelete} {
+				send(method, strings.ReplaceAll(path, "%s", of), body)
+			}
+		}
+		link, _ := json.Marshal(body)
+		send(http.MethodPost, "/groups/"+group+"/members/$ref", `{"@odata.id":`+string(link)+`}`)
+		send(http.MethodPatch, "/groups/"+group, `{"members@odata.bind":[`+string(link)+`]}`)
+		send(http.MethodPut, "/users/"+id+"/manager/$ref", `{"@odata.id":`+string(link)+`}`)
+		for _, path := range []string{"/users", "/groups", "/users/delta", "/groups/delta", "/directory/deletedItems/graph.user"} {
+			send(http.MethodGet, path, "")
+		}
+	})
+}

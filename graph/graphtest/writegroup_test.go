@@ -19,7 +19,9 @@ func newGroup(name, more string) string {
 
 func refTo(set, id string) string { return "https://graph.microsoft.com/v1.0/" + set + "/" + id }
 
-func bind(links ...string) string { return `"members@odata.bind":["` + strings.Join(links, `","`) + `"]` }
+func bind(links ...string) string {
+	return `"members@odata.bind":["` + strings.Join(links, `","`) + `"]`
+}
 
 func TestLifeOfAGroup(t *testing.T) {
 	tenant := &graphtest.Tenant{}
