@@ -98,7 +98,7 @@ func (a *App) all(users bool) []*scim.Object {
 	var out []*scim.Object
 	for _, e := range t.entries {
 		if !e.gone {
-			out = append(out, e.object.Clone())
+			out = append(out, (&call{App: a}).whole(t, e).Clone())
 		}
 	}
 	return out
