@@ -112,7 +112,7 @@ func (t *ResourceType) take(in *Object) (*Object, *quirks, error) {
 	if err := p.members("", Add, in); err != nil {
 		return nil, nil, err
 	}
-	a := applier{t: t, out: &Object{}, owned: map[string]bool{}}
+	a := applier{t: t, out: &Object{}, owned: map[string]bool{}, parsed: true}
 	for _, op := range p.out {
 		if err := a.apply(op); err != nil {
 			return nil, nil, err
@@ -154,6 +154,9 @@ func (t *ResourceType) require(o *Object) error {
 			v, _ := holder(o, urn).Get(a.Name)
 			if a.Required && a.Mutability != ReadOnly && empty(v) {
 				return refuse(InvalidValue, "%s is required", Path{URN: urn, Name: a.Name})
+			}
+			if empty(v) || a.Type != Complex {
+				continue
 			}
 			if err := a.complete(Path{URN: urn, Name: a.Name}.String(), nil, v); err != nil {
 				return err

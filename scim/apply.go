@@ -136,6 +136,7 @@ type applier struct {
 	out     *Object
 	owned   map[string]bool // the extensions whose object is a copy already
 	touched []Path
+	parsed  bool // the operations come from a patchParser, so that their values have the right types
 }
 
 // set gives an attribute its value, or removes it for nil.
@@ -180,7 +181,9 @@ func (a *applier) apply(op Operation) error {
 		return refuse(Mutability, "%s is read-only", name)
 	}
 	value := op.Value
-	if op.Op != Remove {
+	switch {
+	case a.parsed:
+	case op.Op != Remove:
 		var err error
 		if value, err = a.t.operand(path, attr, leaf, op.Value, nil); err != nil {
 			return err
@@ -191,7 +194,7 @@ func (a *applier) apply(op Operation) error {
 		if value == nil {
 			op.Op = Remove
 		}
-	} else if value != nil && attr.MultiValued && path.Filter == nil {
+	case value != nil && attr.MultiValued && path.Filter == nil:
 		var err error
 		if value, err = leaf.coerce(name, value, nil); err != nil || value == nil {
 			return err

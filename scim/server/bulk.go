@@ -4,14 +4,11 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"dirsync"
 	"dirsync/scim"
 )
-
-func itoa(n int) string { return strconv.Itoa(n) }
 
 // bulk answers POST to /Bulk (RFC 7644 section 3.7): the operations one after the other, in their order, but for those that
 // refer to a resource which a later one makes.

@@ -3,6 +3,7 @@ package server
 import (
 	"net/http"
 	"slices"
+	"strconv"
 
 	"dirsync"
 	"dirsync/scim"
@@ -74,7 +75,7 @@ func (c *call) splitMembers(k *kind, group string, p *scim.Patch) (*scim.Patch, 
 		if err := c.memberOp(k, group, op, &t); err != nil {
 			f := *asFailure(err)
 			if op.At > 0 && f.wire.Status == http.StatusBadRequest {
-				f.wire.Detail = "operation " + itoa(op.At) + ": " + f.wire.Detail
+				f.wire.Detail = "operation " + strconv.Itoa(op.At) + ": " + f.wire.Detail
 			}
 			return nil, memberOps{}, &f
 		}

@@ -427,3 +427,7 @@ func (m *memory) get(kind dirsync.Kind, id string) (dirsync.Resource, bool) {
 }
 
 var errDisk = &dirsync.Error{Op: "write", Kind: dirsync.Storage, Err: errors.New("no space left on device")}
+
+func resourceOf(n int) dirsync.Resource {
+	return dirsync.Resource{Kind: dirsync.KindUser, Name: fmt.Sprintf("user%d@example.com", n), Active: true}
+}
