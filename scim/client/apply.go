@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"dirsync"
 	"dirsync/scim"
@@ -288,7 +287,7 @@ func (w *work) post(ctx context.Context, values dirsync.Values) (dirsync.Account
 		if ctx.Err() != nil || !mayBeThere && dirsync.KindOf(err) != dirsync.Conflict {
 			return dirsync.Account{}, w.refused(ctx, err, values)
 		}
-		stirred := w.c.stirred.Load()
+		calm := w.c.stirring.watch()
 		mine, other, failed := w.look(ctx, name.Text)
 		for again := 0; again < 2 && failed == nil && mine == "" && other == nil && !mayBeThere && w.v.dir.listing(); again++ {
 			// Somebody has the name, but the list left them out: it has no snapshot, and shifts while others come and go.
@@ -299,7 +298,7 @@ func (w *work) post(ctx context.Context, values dirsync.Values) (dirsync.Account
 			return dirsync.Account{}, w.undecided(errors.Join(err, failed))
 		case mine != "":
 			return w.adopt(ctx, mine)
-		case !mayBeThere && other == nil && (lost != nil || w.v.dir.listing() && stirred != w.c.stirred.Load()):
+		case !mayBeThere && other == nil && (lost != nil || w.v.dir.listing() && !calm()):
 			// The target has it and does not show it yet, which is very likely what was sent first; or the list shifted while
 			// others came and went.
 			return dirsync.Account{}, w.undecided(errors.Join(err, lost))
@@ -435,11 +434,16 @@ func (w *work) delete(ctx context.Context, id string) error {
 	if err != nil {
 		w.v.dir.unsure(id)
 	}
-	switch status := said(err); {
+	var r *refusal
+	page := errors.As(err, &r) && r.strange && r.answer == nil // a page of HTML, which may be the target's way to say yes
+	switch {
 	case dirsync.KindOf(err) == dirsync.NotFound:
-	case status == http.StatusBadRequest:
+	case said(err) == http.StatusBadRequest || page:
 		there, lookErr := w.v.dir.exists(ctx, id)
-		if there || lookErr != nil {
+		if lookErr != nil {
+			return w.fault(dirsync.Unavailable, errors.Join(err, lookErr))
+		}
+		if there {
 			return err
 		}
 	case err != nil:
@@ -463,40 +467,4 @@ func (w *work) account(o *scim.Object) dirsync.Account {
 		person, _ := w.v.dir.owner(id)
 		return person
 	})
-}
-
-// account reads a resource. person says whose another account is, for references; it may return "".
-func (c *Client) account(view *view, o *scim.Object, person func(id string) dirsync.ID) dirsync.Account {
-	a := dirsync.Account{ID: identifier(o), Source: source(o), Active: true}
-	if c.profile.NoExternalID {
-		a.Source = ""
-	}
-	if active, ok := o.Bool("active"); ok {
-		a.Active = active
-	}
-	meta := o.Object("meta")
-	a.Created, a.Updated = stamp(meta, "created"), stamp(meta, "lastModified")
-	for i := range view.shape.fields {
-		f := &view.shape.fields[i]
-		var v dirsync.Value
-		if x, ok := f.places[0].lookup(o); ok {
-			v = f.places[0].decode(f.Field, x)
-		}
-		if v.Type == dirsync.Reference {
-			if v.Text = string(person(v.Text)); v.Text == "" {
-				v = dirsync.Value{}
-			}
-		}
-		a.Values = a.Values.Set(f.Name, v)
-	}
-	return a
-}
-
-func stamp(meta *scim.Object, name string) time.Time {
-	text, _ := meta.Text(name)
-	t, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil {
-		return time.Time{}
-	}
-	return t
 }

@@ -68,7 +68,8 @@ type Client struct {
 	tokens                *tokens // nil with a fixed token
 	bearer                string
 	secrets               []string
-	sent, stirred         atomic.Int64
+	sent                  atomic.Int64
+	stirring              stirring
 	log                   zerolog.Logger
 
 	// held are references to people who are not there yet.

@@ -12,10 +12,11 @@ import (
 
 const base = "https://app.example/scim/v2"
 
-// open makes a client of an application, in process.
+// open makes a client of an application, in process. Each of its requests is held against the rules of good clients.
 func open(t testing.TB, app *scimtest.App, change ...func(*client.Config)) *client.Client {
 	t.Helper()
-	cfg := client.Config{Name: "App", BaseURL: base, Token: "app-token", Transport: app.Transport()}
+	cfg := client.Config{Name: "App", BaseURL: base, Token: "app-token"}
+	cfg.Transport = scimtest.Watch(app.Transport(), func(violation string) { t.Error(violation) }, "app-token", "s3cr3t/ä")
 	cfg.Profile.PerSecond = 1e6
 	for _, fn := range change {
 		fn(&cfg)

@@ -421,7 +421,13 @@ func (d *directory) get(ctx context.Context, id string) (*scim.Object, error) {
 	}
 	answer, err := d.c.do(ctx, k)
 	if err != nil {
-		if said(err) == http.StatusBadRequest && !d.there(ctx, id) {
+		if said(err) != http.StatusBadRequest {
+			return nil, err
+		}
+		switch there, lookErr := d.there(ctx, id); {
+		case lookErr != nil:
+			return nil, d.c.fault(k, dirsync.Unavailable, errors.Join(err, lookErr))
+		case !there:
 			return nil, d.c.fault(k, dirsync.NotFound, err) // 400 where 404 is meant
 		}
 		return nil, err
@@ -432,20 +438,23 @@ func (d *directory) get(ctx context.Context, id string) (*scim.Object, error) {
 	return answer.object, nil
 }
 
-// there asks a new list whether an id is still there. What cannot be found out counts as there.
-func (d *directory) there(ctx context.Context, id string) bool {
-	if d.refresh(ctx, 0, nil) != nil {
-		return true
+// there asks a new list whether an id is still there.
+func (d *directory) there(ctx context.Context, id string) (bool, error) {
+	if err := d.refresh(ctx, 0, nil); err != nil {
+		return false, err
 	}
 	_, ok := d.owner(id)
-	return ok
+	return ok, nil
 }
 
-// exists tells whether a resource is there.
+// exists tells whether a resource is there. An error says that this cannot be found out.
 func (d *directory) exists(ctx context.Context, id string) (bool, error) {
 	_, err := d.get(ctx, id)
-	if dirsync.KindOf(err) == dirsync.NotFound {
+	switch dirsync.KindOf(err) {
+	case dirsync.NotFound:
 		return false, nil
+	case dirsync.Invalid:
+		return true, nil // it does not read single resources, but lists this one
 	}
 	return true, err
 }

@@ -18,3 +18,12 @@ func answer(status int, body string) *http.Response {
 }
 
 func logTo(w io.Writer) zerolog.Logger { return zerolog.New(w).Level(zerolog.DebugLevel) }
+
+// read is the body of an answer.
+func read(r *http.Response) string {
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
+}

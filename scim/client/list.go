@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"sync/atomic"
 
 	"dirsync"
 	"dirsync/scim"
@@ -24,9 +25,9 @@ type walk struct {
 	pass, total, first, size, rows, found int
 	moved                                 bool
 	requests                              int
-	// stirred is how often this client itself had begun or ended to add or remove somebody when the pass began: one who
-	// comes and one who goes leave the total as it was.
-	stirred int64
+	// calm tells whether this client itself has added or removed nobody since the pass began: one who comes and one who
+	// goes leave the total as it was.
+	calm func() bool
 	// page, if not nil, is told of each page before its resources, with how many pages are expected to follow.
 	page func(resources []*scim.Object, more int) error
 }
@@ -45,7 +46,7 @@ func (w *walk) each(ctx context.Context, fn func(*scim.Object) error) error {
 			return err
 		}
 		short := w.total > w.found && !w.c.profile.Miscounts
-		quiet := w.stirred == w.c.stirred.Load()
+		quiet := w.calm()
 		switch {
 		case !w.moved && !short && (quiet || w.pass >= passes):
 			return nil
@@ -67,7 +68,7 @@ func (w *walk) incomplete() error {
 
 // once walks the list once, from the first page to the last.
 func (w *walk) once(ctx context.Context, fn func(*scim.Object) error) error {
-	w.total, w.first, w.size, w.rows, w.found, w.moved, w.stirred = -1, -1, 0, 0, 0, false, w.c.stirred.Load()
+	w.total, w.first, w.size, w.rows, w.found, w.moved, w.calm = -1, -1, 0, 0, 0, false, w.c.stirring.watch()
 	cursors := map[string]bool{}
 	last := ""
 	for cursor := ""; ; {
@@ -109,6 +110,17 @@ func (w *walk) once(ctx context.Context, fn func(*scim.Object) error) error {
 			return nil
 		}
 	}
+}
+
+// stirring counts the requests of a client that add or remove somebody. Between its beginning and its end, nobody knows
+// when one takes effect.
+type stirring struct{ begun, ended atomic.Int64 }
+
+// watch returns a function that tells whether no such request has been under way since.
+func (s *stirring) watch() func() bool {
+	ended := s.ended.Load() // before begun, so that what ends in between counts as under way
+	begun := s.begun.Load()
+	return func() bool { return begun == ended && begun == s.begun.Load() }
 }
 
 // ended tells whether a page is the last one of a list: it is the shortest so far, and completes the total. A list of one

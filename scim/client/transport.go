@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -35,6 +36,8 @@ type call struct {
 	path  string
 	query url.Values
 	body  *scim.Object
+	// control marks a request that only tells whether the target is what answers; see Client.alive.
+	control bool
 }
 
 // reply is an answer of the 2xx class.
@@ -53,7 +56,9 @@ type refusal struct {
 	answer *scim.Error
 	// unsure says that the request may have taken effect.
 	unsure bool
-	cause  error
+	// strange says that the answer is not what a SCIM service would say: perhaps something in front of it said it.
+	strange bool
+	cause   error
 }
 
 func (r *refusal) Error() string { return r.cause.Error() }
@@ -104,6 +109,11 @@ func (c *Client) do(ctx context.Context, k call) (*reply, error) {
 		}
 		wait, again := c.again(k.method, r, after, n)
 		if !again || waited+wait > c.maxWait() {
+			if r.strange && absent(r.answer) && !k.control {
+				if err := c.alive(ctx, k); err != nil {
+					return nil, c.fault(k, dirsync.Unavailable, errors.Join(r, err))
+				}
+			}
 			return nil, c.classify(k, r, after)
 		}
 		waited += wait
@@ -171,10 +181,40 @@ func (c *Client) once(ctx context.Context, k call, body []byte) (*reply, time.Du
 		return nil, 0, &refusal{unsure: !unreached(resp, err), cause: err}
 	}
 	if resp.StatusCode/100 == 2 {
+		out, err := c.read(k, resp, data)
+		if err != nil {
+			c.gate.failed(err)
+			return nil, 0, err
+		}
 		c.gate.succeeded(time.Since(start))
-		return c.read(k, resp, data)
+		return out, 0, nil
 	}
-	return nil, c.refuse(resp, data), &refusal{answer: c.problem(resp, data), unsure: resp.StatusCode >= 500, cause: c.problem(resp, data)}
+	problem := c.problem(resp, data)
+	return nil, c.refuse(resp, data), &refusal{answer: problem, unsure: resp.StatusCode >= 500, strange: !says(data), cause: problem}
+}
+
+// absent tells an answer that says that something is not there.
+func absent(e *scim.Error) bool {
+	return e != nil && (e.Status == http.StatusNotFound || e.Status == http.StatusGone)
+}
+
+// says tells whether a body looks like an error of a SCIM service (RFC 7644 section 3.12).
+func says(data []byte) bool {
+	o, err := scim.ReadObject(data, scim.Limits{Bytes: maxBody})
+	if err != nil {
+		return false
+	}
+	_, detailed := o.Get("detail")
+	return detailed || slices.Contains(o.Texts("schemas"), scim.ErrorURN)
+}
+
+// alive asks the target for a list that can be understood. A 404 that a SCIM service would have worded otherwise may come
+// from something in front of it, which answers so to everything, and then nobody must be taken for gone.
+func (c *Client) alive(ctx context.Context, k call) error {
+	endpoint, _, _ := strings.Cut(strings.TrimPrefix(k.path, "/"), "/")
+	_, err := c.list(ctx, call{op: k.op, person: k.person, method: http.MethodGet, path: "/" + endpoint,
+		query: url.Values{"startIndex": {"1"}, "count": {"1"}}, control: true})
+	return err
 }
 
 // refuse tells the gate about an answer that is no success, and returns how long the target wants to be left alone.
@@ -208,22 +248,27 @@ func (c *Client) problem(resp *http.Response, data []byte) *scim.Error {
 	return e
 }
 
-// read understands an answer of the 2xx class.
-func (c *Client) read(k call, resp *http.Response, data []byte) (*reply, time.Duration, error) {
+// read understands an answer of the 2xx class. A page of HTML is none of SCIM: it comes from something in front of the
+// target, such as a page to sign in at, and says nothing about what was asked for.
+func (c *Client) read(k call, resp *http.Response, data []byte) (*reply, error) {
 	out := &reply{status: resp.StatusCode, header: resp.Header}
 	out.date, _ = http.ParseTime(resp.Header.Get("Date"))
-	if len(bytes.TrimSpace(data)) == 0 {
+	text := bytes.TrimSpace(data)
+	if len(text) == 0 {
 		if k.method == http.MethodGet {
-			return nil, 0, &refusal{unsure: true, cause: errors.New("the answer is empty")}
+			return nil, &refusal{unsure: true, cause: errors.New("the answer is empty")}
 		}
-		return out, 0, nil
+		return out, nil
 	}
 	object, err := scim.ReadObject(data, scim.Limits{Bytes: maxBody})
-	if err != nil && k.method == http.MethodGet {
-		return nil, 0, &refusal{unsure: true, cause: fmt.Errorf("the answer cannot be understood: %w", err)}
+	switch {
+	case err != nil && text[0] == '<':
+		return nil, &refusal{unsure: true, strange: true, cause: errors.New("the answer is a page of HTML, not of SCIM; is the base URL right, and is a proxy in the way?")}
+	case err != nil && k.method == http.MethodGet:
+		return nil, &refusal{unsure: true, cause: fmt.Errorf("the answer cannot be understood: %w", err)}
 	}
 	out.object = object // nil for what is no JSON: that the write took effect the status says
-	return out, 0, nil
+	return out, nil
 }
 
 // exchange sends a request and reads the whole answer. It follows redirects within the target only, because others would
@@ -246,8 +291,8 @@ func (c *Client) exchange(ctx context.Context, k call, authorization string, bod
 		}
 		c.sent.Add(1)
 		if k.method == http.MethodPost || k.method == http.MethodDelete {
-			c.stirred.Add(1)
-			defer c.stirred.Add(1)
+			c.stirring.begun.Add(1)
+			defer c.stirring.ended.Add(1)
 		}
 		resp, err := c.transport.RoundTrip(req)
 		if err != nil {

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"dirsync"
 	"dirsync/scim"
@@ -139,4 +140,40 @@ func (c *Client) readNamed(ctx context.Context, found map[string][]dirsync.Accou
 func userName(o *scim.Object) string {
 	name, _ := o.Text("userName")
 	return name
+}
+
+// account reads a resource. person says whose another account is, for references; it may return "".
+func (c *Client) account(view *view, o *scim.Object, person func(id string) dirsync.ID) dirsync.Account {
+	a := dirsync.Account{ID: identifier(o), Source: source(o), Active: true}
+	if c.profile.NoExternalID {
+		a.Source = ""
+	}
+	if active, ok := o.Bool("active"); ok {
+		a.Active = active
+	}
+	meta := o.Object("meta")
+	a.Created, a.Updated = stamp(meta, "created"), stamp(meta, "lastModified")
+	for i := range view.shape.fields {
+		f := &view.shape.fields[i]
+		var v dirsync.Value
+		if x, ok := f.places[0].lookup(o); ok {
+			v = f.places[0].decode(f.Field, x)
+		}
+		if v.Type == dirsync.Reference {
+			if v.Text = string(person(v.Text)); v.Text == "" {
+				v = dirsync.Value{}
+			}
+		}
+		a.Values = a.Values.Set(f.Name, v)
+	}
+	return a
+}
+
+func stamp(meta *scim.Object, name string) time.Time {
+	text, _ := meta.Text(name)
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		return time.Time{}
+	}
+	return t
 }

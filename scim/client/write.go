@@ -139,7 +139,10 @@ func (w *work) failed(ctx context.Context, id string, m change, err error) error
 	case ctx.Err() != nil:
 		return w.fault(dirsync.Unavailable, err)
 	case said(err) == http.StatusBadRequest:
-		if there, lookErr := w.v.dir.exists(ctx, id); lookErr == nil && !there {
+		switch there, lookErr := w.v.dir.exists(ctx, id); {
+		case lookErr != nil:
+			return w.fault(dirsync.Unavailable, errors.Join(err, lookErr))
+		case !there:
 			return w.fault(dirsync.NotFound, err) // 400 where 404 is meant
 		}
 	}
@@ -352,70 +355,4 @@ func (p place) gone() scim.Path {
 		path.Sub = ""
 	}
 	return path
-}
-
-// replace reads an account, changes it, and sends it back as a whole, for targets without PATCH.
-func (w *work) replace(ctx context.Context, id string, m change) (*scim.Object, error) {
-	read, err := w.v.dir.get(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	o := read.Clone()
-	for _, name := range []string{"meta", "groups"} {
-		o.Delete(name)
-	}
-	dropNulls(o)
-	if m.active != nil && w.v.urn == scim.UserURN {
-		o.Set("active", *m.active)
-	}
-	if m.person != "" && !w.c.profile.NoExternalID {
-		o.Set("externalId", string(m.person))
-	}
-	schemas := o.Texts("schemas")
-	for _, v := range m.values {
-		f := w.v.shape.find(v.Field)
-		for _, p := range f.places {
-			var x any
-			if !v.Value.IsNull() {
-				if x, err = p.encode(f.Field, w.target(v.Value)); err != nil {
-					return nil, err
-				}
-			}
-			p.put(o, x)
-			if urn := p.path.URN; x != nil && urn != "" && !slices.Contains(schemas, urn) {
-				schemas = append(schemas, urn)
-			}
-		}
-	}
-	for _, op := range w.renamed(m) {
-		o.Set(op.Path.Name, op.Value)
-	}
-	if len(schemas) == 0 {
-		schemas = []string{w.v.urn}
-	}
-	list := make([]any, len(schemas))
-	for i, s := range schemas {
-		list[i] = s
-	}
-	o.Set("schemas", list)
-	answer, err := w.c.do(ctx, w.call(http.MethodPut, w.v.dir.path(id), o))
-	if err != nil {
-		return nil, err
-	}
-	return answer.object, nil
-}
-
-// dropNulls takes out members that are null: null is never sent.
-func dropNulls(o *scim.Object) {
-	var names []string
-	for name, v := range o.All() {
-		if v == nil {
-			names = append(names, name)
-		} else if inner, ok := v.(*scim.Object); ok {
-			dropNulls(inner)
-		}
-	}
-	for _, name := range names {
-		o.Delete(name)
-	}
 }
