@@ -1,12 +1,13 @@
 // Package graphtest is a simulated Microsoft Entra tenant: enough of the sign-in service and of Microsoft Graph to read
-// people and groups, as unkind as the service itself. Tests, benchmarks and the demo share it; nothing else here pretends to be
+// and write people and groups, as unkind as the service itself. Tests, benchmarks and the demo share it; nothing else here pretends to be
 // Entra. It does not import testing, so that a program can run it in process.
 //
 // A Tenant is an http.Handler and its zero value is ready; Start serves it over TLS, because sign-in libraries accept
 // nothing less. The authority is the server's URL and the base of Graph that URL with "/v1.0" appended. People are put
 // in with Add, Generate or Load and changed with Update, Delete, Purge, Restore and SetManager while it is served,
 // groups with AddGroup and changed with UpdateGroup, DeleteGroup, PurgeGroup, RestoreGroup, AddMembers, RemoveMembers
-// and SetMembers. Groups, Members and TransitiveUsers tell the truth that a client should arrive at.
+// and SetMembers. Groups, Members and TransitiveUsers tell the truth that a client should arrive at. What requests write
+// is seen by rounds, lists and look-ups in the same way as what these methods do.
 //
 // # What is simulated
 //
@@ -55,8 +56,22 @@
 //     limits, although the document of getByIds does not know it; whether User.Read.All suffices, as here, or a permission
 //     for the directory is needed, as that document says, is a switch.
 //   - directoryObjects/getAvailableExtensionProperties, for which the roles of a new tenant do not suffice.
+//   - Writing users: POST and PATCH with the lengths, forms and characters of the user resource, verified domains, the
+//     rules of passwords, and values that nobody else may have, refused as 400 with a detail ObjectConflict; PATCH
+//     answers 204, null clears what can be cleared, extension attributes are merged and a new mail goes before the
+//     proxy addresses. manager/$ref; DELETE, the bin with its mangled names, restore under the old name or a new one, and
+//     deletion for good. Passwords are kept as hashes; SignsIn tells whether one is right.
+//   - Writing groups: POST, PATCH and DELETE of security and Microsoft 365 groups, members@odata.bind for up to twenty
+//     members, members/$ref one by one, and the deletion of the person where that last segment is forgotten.
+//   - Each of the permissions that suffice for a write, down to single properties; sensitive actions on Administrators;
+//     what is mastered on premises; groups with a rule, of Exchange, and for administrators' roles.
+//   - Writes meet the lag of replicas as reads do: what is not visible yet is not found, and what is gone already not
+//     either. Names and addresses are taken and free at once.
+//   - $batch with up to twenty requests of any kind, dependsOn and 424: each is counted, throttled, asked about and
+//     made to fail by itself, in an order of the service's own.
+//   - domains, and the verified domains of the organization.
 //   - The cost of each request in x-ms-resource-unit and, when it is switched on, the budget of an application in a
-//     tenant: 429 with Retry-After, x-ms-throttle-scope, x-ms-throttle-information and x-ms-throttle-limit-percentage.
+//     tenant, in units and in writes: 429 with Retry-After, x-ms-throttle-scope, x-ms-throttle-information and x-ms-throttle-limit-percentage.
 //   - Graph's errors, with a date without zone in innerError, request ids, the challenge in WWW-Authenticate, 403
 //     without a role that suffices, and compressed request bodies.
 //
@@ -82,9 +97,18 @@
 // needs no advanced query. Of budgets: that a request which is throttled costs nothing, as do those
 // answered with 400 and 403.
 //
+// Of writes: the texts of most refusals and whether InvalidValue, MissingValue and ReadOnly are the codes of their
+// details; which permissions two properties at once take (those of each); that a null list is refused, that both
+// parts of employeeOrgData must be given, and that extension attributes cannot be cleared all at once; which properties of
+// somebody synchronized are the cloud's own; that taking away a manager who is not there is 404; that the password of a
+// profile must be changed unless it says otherwise; the words that passwords must not be made of; in which order the
+// requests of a batch are made (any that dependsOn allows), how dependencies may be arranged (in any way but a circle),
+// and that a request with a body but without Content-Type, or one that writes without a body, spoils the whole batch.
+//
 // # What is not simulated
 //
-// Writing, $batch, sign-in of people, the links that a purged manager leaves behind, and the mangled names of deleted
-// users. Owners of groups, memberOf, membership rules (SetMembers does what an edited rule does), filters of members,
-// the budgets of an application over all tenants and of writes, and filters with lambda all or $expand.
+// Sign-in of people, and the links that a purged manager leaves behind. Owners of groups (those of a new group must exist,
+// and that is all), memberOf, membership rules (SetMembers does what an edited rule does), filters of members,
+// the budgets of an application over all tenants, and filters with lambda all or $expand. Invitations, licences, photos,
+// schema extensions and custom security attributes. Which two letters are a country, and what Exchange makes of addresses.
 package graphtest

@@ -5,6 +5,7 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+	"unicode/utf8"
 )
 
 // kindOfWrite sorts the requests that change something, and batches; "" is anything else.
@@ -150,7 +151,7 @@ func (q *request) object() (map[string]json.RawMessage, *refusal) {
 		return nil, &refusal{code: "BadRequest", message: "Entity only allows writes with a JSON Content-Type header."}
 	}
 	var body map[string]json.RawMessage
-	if err := json.Unmarshal(q.body, &body); err != nil || body == nil {
+	if err := json.Unmarshal(q.body, &body); err != nil || body == nil || !utf8.Valid(q.body) {
 		return nil, &refusal{code: "BadRequest", message: "Unable to read JSON request payload. Please ensure Content-Type header is set and payload is of valid JSON format."}
 	}
 	for name := range body {
