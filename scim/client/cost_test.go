@@ -53,8 +53,8 @@ func all(t testing.TB, target dirsync.Batcher, changes []dirsync.Change) []dirsy
 func TestRequestsOfARun(t *testing.T) {
 	app := scimtest.New()
 	accounts := all(t, open(t, app), joiners(0, 950))
-	if got, want := app.Requests().Post, 950; got != want {
-		t.Fatalf("got %d POSTs, want %d", got, want)
+	if got, want := app.Requests(), (scimtest.Requests{Total: 951, List: 1, Post: 950}); got != want {
+		t.Fatalf("the first run sent %+v, want %+v", got, want)
 	}
 	// A new process: 950 are there, ten pages long; 300 come, 100 change, and 50 go.
 	app.ResetRequests()
@@ -84,6 +84,69 @@ func TestRequestsOfARun(t *testing.T) {
 	if got := app.Requests().Total; got != 0 {
 		t.Errorf("got %d requests for nothing to do", got)
 	}
+}
+
+// TestRequestsAreBounded counts a first run of N people beside strangers, with groups and managers, and then k changes: at
+// most N + N/page, and k, and a few.
+func TestRequestsAreBounded(t *testing.T) {
+	const n, page, few = 2000, 100, 12
+	app := scimtest.New()
+	for i := range n {
+		app.Put("/Users", fmt.Sprintf(`{"userName":"stranger%d@a.example"}`, i))
+	}
+	run := func(changes []dirsync.Change) (accounts []dirsync.Account, requests int) {
+		c := open(t, app, withManager)
+		groups, err := c.Groups()
+		if err != nil {
+			t.Fatal(err)
+		}
+		all(t, groups, []dirsync.Change{{Kind: dirsync.Create, Person: id(9001), After: dirsync.Values{{Field: "name", Value: dirsync.Value{Type: dirsync.Text, Text: "Sales"}}}}})
+		app.ResetRequests()
+		for part := range slices.Chunk(changes, 1000) {
+			accounts = append(accounts, all(t, c, part)...)
+		}
+		return accounts, app.Requests().Total
+	}
+	first := joiners(0, n)
+	for i := range first {
+		first[i].After = first[i].After.Set(dirsync.GroupsField, groupsOf(id(9001)))
+		if i > 0 {
+			first[i].After = first[i].After.Set("manager", dirsync.Value{Type: dirsync.Reference, Text: string(id((i - 1) / 8))})
+		}
+	}
+	accounts, got := run(first)
+	if most := n + n/page + n/100 + few; got > most { // a PATCH of the group for each hundred who join
+		t.Errorf("the first run of %d people took %d requests, want at most %d", n, got, most)
+	}
+	t.Logf("first run of %d people beside as many: %d requests", n, got)
+	var changes []dirsync.Change
+	for i := range 300 {
+		changes = append(changes, dirsync.Change{Kind: dirsync.Update, Person: id(i), Account: accounts[i].ID, Before: accounts[i].Values,
+			After: dirsync.Values{{Field: dirsync.LastName, Value: dirsync.Value{Type: dirsync.Text, Text: "King"}}}})
+	}
+	if _, got = run(changes); got > len(changes)+few {
+		t.Errorf("%d changes took %d requests", len(changes), got)
+	}
+	t.Logf("%d changes: %d requests", len(changes), got)
+}
+
+// TestWholeConcurrency makes accounts as fast as eight requests at once that take 20 ms each allow.
+func TestWholeConcurrency(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		app := scimtest.New()
+		app.Hook = func(scimtest.Request) scimtest.Fault { return scimtest.Fault{Delay: 20 * time.Millisecond} }
+		c := open(t, app)
+		start := time.Now()
+		for from := 0; from < 10_000; from += 1000 {
+			all(t, c, joiners(from, from+1000))
+		}
+		took := time.Since(start)
+		share := float64(app.Requests().Total) / took.Seconds() / (8 / 0.02)
+		if share < 0.90 || share > 1.01 {
+			t.Errorf("%.1f percent of what eight at once allow, want at least 90", share*100)
+		}
+		t.Logf("%d requests in %v of simulated time, %.1f percent", app.Requests().Total, took, share*100)
+	})
 }
 
 // TestFewJoinersOfMany asks for three people instead of listing a thousand.
@@ -214,6 +277,43 @@ func TestManagersWhoComeLater(t *testing.T) {
 	checkManagers(t, c, map[int]int{1: 2, 3: 2, 5: 6, 6: 5})
 }
 
+// TestWaitingReferencesAfterARestart is what becomes of a manager who came after the program ended: the account shows no
+// manager, which is not what it was given, and so a comparison finds it; one PATCH puts it right.
+func TestWaitingReferencesAfterARestart(t *testing.T) {
+	app := scimtest.New()
+	ch := joiner(1)
+	boss := dirsync.Value{Type: dirsync.Reference, Text: string(id(2))}
+	ch.After = ch.After.Set("manager", boss)
+	account := all(t, open(t, app, withManager), []dirsync.Change{ch})[0]
+	c := open(t, app, withManager) // the program has ended
+	all(t, c, []dirsync.Change{joiner(2)})
+	shown := func() (out dirsync.Value) {
+		t.Helper()
+		err := c.Users(t.Context(), func(a dirsync.Account) error {
+			if a.ID == account.ID {
+				out, _ = a.Values.Get("manager")
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	if got := shown(); !got.IsNull() {
+		t.Fatalf("got the manager %v, want none: nobody remembers", got)
+	}
+	app.ResetRequests()
+	all(t, c, []dirsync.Change{{Kind: dirsync.Update, Person: id(1), Account: account.ID, Before: dirsync.Values{{Field: "manager"}},
+		After: dirsync.Values{{Field: "manager", Value: boss}}}})
+	if got, want := app.Requests(), (scimtest.Requests{Total: 1, Patch: 1}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if got := shown(); got != boss {
+		t.Errorf("got the manager %v, want %v", got, boss)
+	}
+}
+
 func withManager(cfg *client.Config) {
 	cfg.Fields = append(client.DefaultFields(), client.FieldPath{
 		Field: dirsync.Field{Name: "manager", Type: dirsync.Reference}, Path: scim.EnterpriseURN + ":manager"})
@@ -288,7 +388,8 @@ func TestPaceIsLearned(t *testing.T) {
 
 // TestLongThrottlingStopsTheRun says when to come back, and sends nothing more until then.
 func TestLongThrottlingStopsTheRun(t *testing.T) {
-	for name, header := range map[string]string{"an hour": "3600", "absurd": "99999999999999999999"} {
+	for name, header := range map[string]string{"an hour": "3600", "absurd": "99999999999999999999", "infinite": "1e400", "a fraction": "3600.5",
+		"a date in seventy years": "Wed, 21 Oct 2099 07:28:00 GMT"} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				app := scimtest.New()
@@ -304,9 +405,13 @@ func TestLongThrottlingStopsTheRun(t *testing.T) {
 				for _, a := range out {
 					if a.Err == nil {
 						done++
-					} else if e := a.Err.(*dirsync.Error); e.Kind == dirsync.Throttled && e.RetryAt.After(time.Now().Add(50*time.Minute)) && e.ID != "" {
+					} else if e := a.Err.(*dirsync.Error); e.Kind == dirsync.Throttled && e.ID != "" && e.Hint != "" &&
+						e.RetryAt.After(time.Now().Add(59*time.Minute)) && e.RetryAt.Before(time.Now().Add(25*time.Hour)) {
 						throttled++
 					}
+				}
+				if got := c.Estimate(100); got < 59*time.Minute || got > 2*time.Hour {
+					t.Errorf("got an estimate of %v, want the pause and a little", got)
 				}
 				if done == 0 || done+throttled != 200 || len(app.Users()) != done {
 					t.Errorf("got %d done and %d throttled of 200, %d users", done, throttled, len(app.Users()))
