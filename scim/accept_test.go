@@ -29,6 +29,8 @@ func TestAccept(t *testing.T) {
 			withEnterprise + `'userName':'a','name':{'givenName':'G'},'emails':[{'value':'x','type':'work'}],` + enterprise + `:{'manager':{'value':'m'}}}`,
 			"dottedName dottedName unqualifiedExtension bareValue missingSchema"},
 		{"nothing in many forms", core + `'userName':'a','title':null,'emails':[],'phoneNumbers':[null,{}],'name':{},'roles':[{'value':null}],'active':''}`, core + `'userName':'a'}`, "emptyText"},
+		{"a reference in an object", `{'schemas':['urn:ietf:params:scim:schemas:core:2.0:User','` + kissflowURN + `'],'userName':'a','` + kissflowURN + `':{'boss':[{'$ref':null,'value':'m'}]}}`,
+			`{'schemas':['urn:ietf:params:scim:schemas:core:2.0:User','` + kissflowURN + `'],'userName':'a','` + kissflowURN + `':{'boss':'m'}}`, "listOfOne wrappedValue"},
 		{"the same twice", core + `'userName':'a','emails':[{'value':'x','type':'work'},{'type':'work','value':'x'},{'value':'x'}]}`, core + `'userName':'a','emails':[{'value':'x','type':'work'}]}`, "duplicateValue"},
 		{"values that are not canonical", core + `'userName':'a','emails':[{'value':'x','type':'yacht'}],'x509Certificates':[{'value':'MIID QzCC'}]}`, core + `'userName':'a','emails':[{'value':'x','type':'yacht'}],'x509Certificates':[{'value':'MIID QzCC'}]}`, ""},
 	} {

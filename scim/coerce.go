@@ -123,6 +123,12 @@ func (a *Attribute) coerceOne(name string, v any, q *quirks) (any, error) {
 		q.add(EmptyText, fmt.Sprintf("%s was an empty string; taken as no value", name))
 		return nil, nil
 	}
+	if o, ok := v.(*Object); ok && a.kind() == Reference {
+		if inner, has := o.Get("value"); has {
+			q.add(WrappedValue, fmt.Sprintf("%s was an object; its \"value\" is taken", name))
+			return a.coerceOne(name, inner, q)
+		}
+	}
 	mismatch := func() (any, error) {
 		return nil, refuse(InvalidValue, "%s must be of the type %s; it is %s", name, a.kind(), describe(v))
 	}

@@ -18,6 +18,7 @@ const (
 	StringNumber         QuirkCode = "stringNumber"         // "5" instead of 5
 	NumberText           QuirkCode = "numberText"           // 5 instead of "5"
 	BareValue            QuirkCode = "bareValue"            // "x" instead of {"value":"x"}
+	WrappedValue         QuirkCode = "wrappedValue"         // {"value":"x"} instead of "x", for a reference
 	NotAList             QuirkCode = "notAList"             // one value instead of a list of one
 	ListOfOne            QuirkCode = "listOfOne"            // a list of one instead of the value
 	EmptyText            QuirkCode = "emptyText"            // "" instead of no value, for what cannot be ""

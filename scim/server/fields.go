@@ -92,7 +92,7 @@ func groupType() (*scim.ResourceType, error) {
 		case "displayName":
 			a.Required, a.Uniqueness = true, scim.UniqueServer
 		case "members":
-			a.SubAttributes = append(a.SubAttributes, scim.Attribute{Name: "display", Mutability: scim.ReadOnly, Description: "The name of the member."})
+			a.SubAttributes = append(a.SubAttributes, scim.Attribute{Name: "display", Mutability: scim.Immutable, Description: "The name of the member."})
 			for j := range a.SubAttributes {
 				if sub := &a.SubAttributes[j]; sub.Name == "value" {
 					sub.CaseExact = true // An id, and ids are.
