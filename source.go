@@ -2,6 +2,7 @@ package dirsync
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 )
@@ -141,6 +142,23 @@ type Primer interface {
 // Forgetful is a Target that may not be able to say whose its accounts are: Account.Source is then empty for all of them,
 // and the links that a sync remembers are all there is. Without it, an account without a Source belongs to nobody.
 type Forgetful interface{ Forgets() bool }
+
+// Previewer is a Target that can show what it would send.
+type Previewer interface {
+	// Preview returns the requests that Apply would send for c if all went well, in their order, and sends nothing. What is
+	// not known before, such as the id of an account that is yet to be made, or is a secret, is replaced by a word in angle
+	// brackets: "<made up>". An error is the one that Apply would answer without sending anything.
+	Preview(ctx context.Context, c Change) ([]Sending, error)
+}
+
+// Sending is one request.
+type Sending struct {
+	Method string `json:"method"`
+	// Path begins behind the target's base URL: "/users".
+	Path string `json:"path"`
+	// Body is JSON; nil for none.
+	Body json.RawMessage `json:"body,omitempty"`
+}
 
 // RequestCounter is a Source or Target that can tell how many requests it has sent, retries included.
 type RequestCounter interface{ Requests() int }
