@@ -310,3 +310,9 @@ func TestUserLife(t *testing.T) {
 	r.do("PATCH", "/Users/"+id, patch(`{'op':'replace','path':'active','value':true}`)).want(404)
 	r.user("bjensen")
 }
+
+func sorted(list []string) []string {
+	list = slices.Clone(list)
+	slices.Sort(list)
+	return list
+}
