@@ -25,7 +25,7 @@ var (
 // Groups returns the target of groups. From then on the users' memberships are read and written as well. It is an *Error
 // of kind Invalid if the profile has no groups.
 func (c *Client) Groups() (Groups, error) {
-	if c.profile.NoGroups {
+	if _, _, _, groups := c.profile.Operations(); !groups {
 		return Groups{}, &dirsync.Error{Op: "sync groups", Kind: dirsync.Invalid, Err: fmt.Errorf("the profile %s has no groups", c.profile.Name),
 			Hint: "Leave groups out of this sync, or choose another profile."}
 	}

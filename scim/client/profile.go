@@ -72,9 +72,9 @@ const (
 )
 
 // Operations tells which changes make sense: so that a sync of a create-only target writes every field only once and
-// keeps the accounts of those who leave.
+// keeps the accounts of those who leave. Groups need a target that keeps externalId: nothing else says which group is which.
 func (p Profile) Operations() (create, update, remove, groups bool) {
-	return !p.NoCreate, !p.NoUpdate, !p.NoDelete, !p.NoGroups
+	return !p.NoCreate, !p.NoUpdate, !p.NoDelete, !p.NoGroups && !p.NoExternalID
 }
 
 // ProfileNames are the names that ProfileNamed knows, generic first.
