@@ -32,6 +32,10 @@ type Target struct {
 	// no place for that; see dirsync.Forgetful. Accounts tells all the same. Set it before the target is used.
 	Forget bool
 
+	// Members, when set, is where the users are who are in the groups of this target: a group that is deleted takes all
+	// memberships in it along. Set it before the target is used.
+	Members *Target
+
 	mu       sync.Mutex
 	schema   []dirsync.Field
 	deleted  []dirsync.Account
@@ -77,7 +81,7 @@ func (t *Target) Put(a dirsync.Account) dirsync.Account {
 		a.ID = fmt.Sprintf("u%d", t.last)
 	}
 	a.Values = t.whole(a.Values)
-	t.remove(a.ID)
+	t.accounts = slices.DeleteFunc(t.accounts, func(is dirsync.Account) bool { return is.ID == a.ID })
 	t.accounts = append(t.accounts, a)
 	return cloneAccount(a)
 }
@@ -86,11 +90,28 @@ func (t *Target) Put(a dirsync.Account) dirsync.Account {
 func (t *Target) Remove(id string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.remove(id)
+	if i := slices.IndexFunc(t.accounts, func(a dirsync.Account) bool { return a.ID == id }); i >= 0 {
+		t.remove(i)
+	}
 }
 
-func (t *Target) remove(id string) {
-	t.accounts = slices.DeleteFunc(t.accounts, func(a dirsync.Account) bool { return a.ID == id })
+func (t *Target) remove(at int) {
+	if t.Members != nil {
+		t.Members.leave(t.accounts[at].Source)
+	}
+	t.accounts = slices.Delete(t.accounts, at, at+1)
+}
+
+// leave takes everybody out of a group.
+func (t *Target) leave(group dirsync.ID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i, a := range t.accounts {
+		if in, _ := a.Values.Get(dirsync.GroupsField); slices.Contains(in.List(), string(group)) {
+			left := slices.DeleteFunc(in.List(), func(id string) bool { return id == string(group) })
+			t.accounts[i].Values = slices.Clone(a.Values).Set(dirsync.GroupsField, dirsync.NewList(left))
+		}
+	}
 }
 
 // Accounts returns all accounts in the order in which they were made. Faults do not touch it.
@@ -229,7 +250,7 @@ func (t *Target) apply(c dirsync.Change) (dirsync.Account, error) {
 		if t.Restore {
 			t.deleted = append(t.deleted, t.accounts[at])
 		}
-		t.accounts = slices.Delete(t.accounts, at, at+1)
+		t.remove(at)
 		return dirsync.Account{}, nil
 	}
 	next := dirsync.Account{Source: c.Person, Active: true, Values: c.After, Created: t.Now()}

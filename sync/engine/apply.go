@@ -43,6 +43,11 @@ func (e *Engine) apply(ctx context.Context, r *dirsync.Run, t *tally) error {
 			if err != nil {
 				return err
 			}
+			if kind == dirsync.Create && e.creates != nil {
+				if err := e.creates(ctx, allowed); err != nil {
+					return err
+				}
+			}
 			if err := a.batch(ctx, allowed, nil); err != nil {
 				return err
 			}

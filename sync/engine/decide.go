@@ -30,19 +30,20 @@ func (e *Engine) plan(ctx context.Context, r *dirsync.Run, t *tally) error {
 	}
 	// Reading and mapping the next people overlaps writing down the last ones. Nobody is met twice: decisions only
 	// touch people whom the walk has passed.
+	done := 0
 	walk := func(yield func([]dirsync.Decision) error) error {
 		return e.eachOwed(ctx, t.due(pl.now), func(people []dirsync.Person) error {
 			decisions, err := pl.decide(ctx, people)
 			if err != nil {
 				return err
 			}
+			// Here and not below, because deciding may have to wait for the target, and says so.
+			done += len(decisions)
+			e.progress(dirsync.PhasePlan, done, totals.Owed)
 			return yield(decisions)
 		})
 	}
-	done := 0
 	err = overlap(walk, func(decisions []dirsync.Decision) error {
-		done += len(decisions)
-		e.progress(dirsync.PhasePlan, done, totals.Owed)
 		if err := e.Store.Decide(ctx, r.ID, decisions); err != nil {
 			return err
 		}

@@ -54,6 +54,10 @@ type Engine struct {
 	// group makes this the engine of groups, and says which of them the target gets. It is nil in an engine of people.
 	group             func(dirsync.ID) bool
 	groupsFingerprint string
+	// creates is told which groups are about to be made.
+	creates func(context.Context, []dirsync.Change) error
+	// parks is told what parked is.
+	parks func(context.Context, time.Time) error
 	// last is what Progress was told last.
 	last Progress
 }
@@ -186,7 +190,7 @@ func (e *Engine) recover(ctx context.Context) error {
 	if r.Undoes != 0 && r.Phase == dirsync.PhaseApply {
 		r.Notes = append(r.Notes, shortUndo(r.Undoes))
 	}
-	r.Status, r.Phase, r.Ended = dirsync.Failure, dirsync.PhaseEnded, e.now()
+	r.Status, r.Phase, r.Ended, r.Parked = dirsync.Failure, dirsync.PhaseEnded, e.now(), time.Time{}
 	return e.Store.SaveRun(ctx, r)
 }
 

@@ -269,7 +269,7 @@ func (e *Engine) spread(ctx context.Context, r *dirsync.Run) error {
 			case m.Kind == dirsync.KindUser:
 				users = append(users, m.Member)
 			default:
-				if err := e.spreadBelow(ctx, r, m.Member, seen); err != nil {
+				if err := e.eachBelow(ctx, m.Member, seen, func(users []dirsync.ID) error { return e.owe(ctx, r, users) }); err != nil {
 					return err
 				}
 			}
@@ -283,8 +283,8 @@ func (e *Engine) spread(ctx context.Context, r *dirsync.Run) error {
 	}
 }
 
-// spreadBelow makes owed whoever is in a group, or in a group below it. seen are the groups that were walked already.
-func (e *Engine) spreadBelow(ctx context.Context, r *dirsync.Run, group dirsync.ID, seen map[dirsync.ID]bool) error {
+// eachBelow calls fn for whoever is in a group, or in a group below it. seen are the groups that were walked already.
+func (e *Engine) eachBelow(ctx context.Context, group dirsync.ID, seen map[dirsync.ID]bool, fn func(users []dirsync.ID) error) error {
 	todo := []dirsync.ID{group}
 	for len(todo) > 0 {
 		group, todo = todo[0], todo[1:]
@@ -310,7 +310,10 @@ func (e *Engine) spreadBelow(ctx context.Context, r *dirsync.Run, group dirsync.
 					users = append(users, m.Member)
 				}
 			}
-			if err := e.owe(ctx, r, users); err != nil {
+			if len(users) == 0 {
+				continue
+			}
+			if err := fn(users); err != nil {
 				return err
 			}
 		}

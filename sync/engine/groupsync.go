@@ -3,7 +3,9 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"dirsync"
 	"dirsync/sync/plan"
@@ -23,6 +25,7 @@ func (e *Engine) syncGroups(ctx context.Context, r *dirsync.Run, opts Options) e
 	if err != nil {
 		return err
 	}
+	g.parks = func(ctx context.Context, until time.Time) error { return e.parked(ctx, r, until) }
 	gr, err := g.Run(ctx, opts)
 	r.Groups = &dirsync.GroupRun{Run: gr.ID, Status: gr.Status, Counts: gr.Counts, Holds: gr.Holds}
 	r.Requests.Target += gr.Requests.Target
@@ -52,8 +55,50 @@ func (e *Engine) groupEngine(ctx context.Context) (*Engine, error) {
 		Sync: e.Sync, Source: e.Groups.Source, Target: e.Groups.Target, Store: e.Groups.Store,
 		Policy: e.Policy, Limits: plan.Limits{Deletes: e.Limits.Groups, Deactivations: e.Limits.Groups, Blankings: e.Limits.Blankings},
 		Retry: e.Retry, Batch: e.Batch, Now: e.Now, Log: e.Log,
-		group: e.syncedGroups(chosen), groupsFingerprint: e.scopeFingerprint(),
+		group: e.syncedGroups(chosen), groupsFingerprint: e.scopeFingerprint(), creates: e.refill,
 	}, nil
+}
+
+// refill has everybody put into groups that are about to be made. A group that was there before, and was deleted at the
+// source or by somebody in the target, comes back with nobody in it, whatever the accounts of people were known to hold; and
+// whoever was planned meanwhile was planned without it. It is done before the groups are made: dying in between costs a
+// look, dying the other way round would cost memberships.
+func (e *Engine) refill(ctx context.Context, groups []dirsync.Change) error {
+	totals, err := e.Store.Totals(ctx)
+	if err != nil || totals.Active+totals.Inactive == 0 {
+		return err // nobody was put into anything yet
+	}
+	for _, c := range groups {
+		err := e.eachBelow(ctx, c.Person, map[dirsync.ID]bool{}, func(users []dirsync.ID) error {
+			return e.putInto(ctx, c.Person, users)
+		})
+		if err != nil {
+			return fmt.Errorf("put people into group %s again: %w", c.Person, err)
+		}
+	}
+	return nil
+}
+
+// putInto makes users owed, and no longer known to be in a group.
+func (e *Engine) putInto(ctx context.Context, group dirsync.ID, users []dirsync.ID) error {
+	links := map[dirsync.Seq]dirsync.Link{}
+	for _, id := range users {
+		p, err := e.Store.Person(ctx, id)
+		switch in, _ := p.Link.Held.Get(dirsync.GroupsField); {
+		case dirsync.KindOf(err) == dirsync.NotFound:
+		case err != nil:
+			return err
+		case slices.Contains(in.List(), string(group)):
+			left := slices.DeleteFunc(in.List(), func(id string) bool { return id == string(group) })
+			link := p.Link
+			link.Held = link.Held.With(dirsync.Values{{Field: dirsync.GroupsField, Value: dirsync.NewList(left)}})
+			links[p.Seq] = link
+		}
+	}
+	if _, err := e.Store.Owe(ctx, users, dirsync.WhyGroups, e.now()); err != nil || len(links) == 0 {
+		return err
+	}
+	return e.Store.Correct(ctx, links, e.now())
 }
 
 // wantedGroup is what becomes of a group.

@@ -26,6 +26,8 @@ type teams struct {
 	// scope and synced are names of groups.
 	scope, synced []string
 	nested        bool
+	// away are the groups that were deleted and not restored.
+	away map[dirsync.ID]bool
 }
 
 // The groups: sales and support are chosen; berlin and cell may be nested in them and in one another.
@@ -34,7 +36,7 @@ var teamIDs = []dirsync.ID{"g-sales", "g-support", "g-berlin", "g-cell"}
 func (w *world) withTeams(seed uint64, scoped bool) {
 	w.teams = &teams{
 		src: dirsynctest.NewGroupSource(seed), store: dirsynctest.NewStore(), members: dirsynctest.NewMembers(),
-		target: dirsynctest.NewGroupTarget(), synced: []string{"sales", "support"}, nested: true,
+		target: dirsynctest.NewGroupTarget(), synced: []string{"sales", "support"}, nested: true, away: map[dirsync.ID]bool{},
 	}
 	g := w.teams
 	g.src.Deleted = w.src.Deleted
@@ -51,6 +53,7 @@ func (w *world) withTeams(seed uint64, scoped bool) {
 	w.target = dirsynctest.NewTarget(dirsync.Field{Name: "department", Type: dirsync.Text}, dirsync.Field{Name: dirsync.GroupsField, Type: dirsync.TextList})
 	w.target.Fault = w.faults.next
 	w.target.FaultChange = func(dirsync.Change) (error, error) { return w.faults.next("change") }
+	g.target.Members = w.target
 }
 
 func (w *world) engineGroups() *engine.Groups {
@@ -104,13 +107,13 @@ func (w *world) settledGroups(fail func(string, ...any)) {
 	}
 }
 
-// mutateTeams changes who is in which group, and the groups. safe people never leave sales, which is never deleted.
+// mutateTeams changes who is in which group, and the groups. safe people never leave sales.
 func (w *world) mutateTeams(t *rapid.T, everyone []dirsync.ID) {
 	g := w.teams.src
 	for range rapid.IntRange(1, 5).Draw(t, "team mutations") {
 		team := rapid.SampledFrom(teamIDs).Draw(t, "team")
 		who := rapid.SampledFrom(everyone).Draw(t, "member")
-		switch rapid.IntRange(0, 7).Draw(t, "team change") {
+		switch rapid.IntRange(0, 8).Draw(t, "team change") {
 		case 0, 1, 2:
 			g.Join(team, who, dirsync.KindUser)
 		case 3, 4:
@@ -124,13 +127,19 @@ func (w *world) mutateTeams(t *rapid.T, everyone []dirsync.ID) {
 			} else {
 				g.Leave(team, other)
 			}
-		case 6:
+		case 6, 8:
 			// A chosen group can be found under its name only until that was understood once.
 			if team == "g-sales" || team == "g-support" {
 				if state, err := w.teams.store.ReadState(context.Background()); err != nil || state.Base+state.Begin == "" {
 					continue
 				}
 			}
+			if !w.teams.away[team] && rapid.Bool().Draw(t, "goes") {
+				w.teams.away[team] = true
+				g.Remove(team)
+				continue
+			}
+			w.teams.away[team] = false
 			g.Put(team, rapid.SampledFrom([]string{"renamed", "other", string(team[2:])}).Draw(t, "name"))
 		case 7:
 			if rapid.Bool().Draw(t, "cursors") {
@@ -174,6 +183,11 @@ func TestFaultsWithGroups(t *testing.T) {
 			w.faults.disarm()
 			w.check(t.Fatalf)
 		}
+		for _, id := range teamIDs {
+			if w.teams.away[id] {
+				w.teams.src.Put(id, "back")
+			}
+		}
 		for range 3 {
 			if _, err := w.engine(m).Run(context.Background(), engine.Options{RetryNow: true}); err != nil {
 				t.Fatalf("without faults: %v", err)
@@ -208,6 +222,48 @@ func TestDeletedGroupIsNotAnEmptyOne(t *testing.T) {
 	w.teams.src.Leave("g-sales", "safe-00")
 	if r := w.run(t, m); r.Counts.Deactivated != 1 || len(r.Warnings) != 0 || r.Status != dirsync.Success {
 		t.Fatalf("got %s %+v %q", r.Status, r.Counts, r.Warnings)
+	}
+}
+
+// A group that is made again comes back with nobody in it. Whoever belongs into it is put into it again: those whose
+// accounts were known to be in it, and those who were planned while it was away.
+func TestGroupThatIsMadeAgainIsFilledAgain(t *testing.T) {
+	for name, goes := range map[string]func(t *testing.T, w *world, m *mapping.Mapping){
+		"restored at the source": func(t *testing.T, w *world, m *mapping.Mapping) {
+			w.teams.src.Remove("g-sales")
+			if r := w.run(t, m); r.Groups.Counts.Deleted != 1 {
+				t.Fatalf("got groups %+v", r.Groups.Counts)
+			}
+			w.src.Put("safe-00", map[string]any{"department": "Sales"})
+			w.run(t, m)
+			w.teams.src.Put("g-sales", "sales")
+		},
+		"deleted in the target": func(t *testing.T, w *world, m *mapping.Mapping) {
+			w.teams.target.Remove(w.teams.target.Accounts()[0].ID)
+			w.teams.src.Put("g-sales", "Sales & Marketing")
+			if r := w.run(t, m); r.Groups.Counts.Failed != 1 {
+				t.Fatalf("got groups %+v", r.Groups.Counts)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, m := teamWorld(t)
+			w.policy.WhenDeleted = plan.Delete
+			w.run(t, m) // everybody is planned again, and that is over
+			goes(t, w, m)
+			w.teams.store.Fault = failing("Standings") // the run is cut off just before the group is made
+			if _, err := w.engine(m).Run(t.Context(), engine.Options{RetryNow: true}); err == nil {
+				t.Fatal("the fault went unnoticed")
+			}
+			w.teams.store.Fault = nil
+			if r := w.run(t, m); r.Groups.Counts.Created != 1 || r.Counts.Updated != 5 {
+				t.Fatalf("got %+v, groups %+v", r.Counts, r.Groups.Counts)
+			}
+			w.settledGroups(t.Errorf)
+			if r := w.run(t, m); r.Counts.Changed() != 0 || r.Groups.Counts.Changed() != 0 {
+				t.Errorf("a run with nothing to do: %+v, groups %+v", r.Counts, r.Groups.Counts)
+			}
+		})
 	}
 }
 

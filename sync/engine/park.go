@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -35,26 +36,31 @@ func (e *Engine) park(ctx context.Context, r *dirsync.Run, throttled error, dela
 		delay = at.Sub(now)
 	}
 	delay = min(delay, longestPark)
-	r.Parked = now.Add(delay)
+	err := e.parked(ctx, r, now.Add(delay))
+	if err == nil {
+		e.Log.Info().Str("sync", e.Sync).Uint64("run", uint64(r.ID)).Time("until", r.Parked).Err(throttled).Msg("the target wants to be left alone; the run waits")
+		timer := time.NewTimer(delay)
+		defer timer.Stop()
+		select {
+		case <-ctx.Done():
+			err = ctx.Err()
+		case <-timer.C:
+		}
+	}
+	return cmp.Or(err, e.parked(context.WithoutCancel(ctx), r, time.Time{}))
+}
+
+// parked says until when a run waits, or that it waits no more. A run that waits for its groups waits, too.
+func (e *Engine) parked(ctx context.Context, r *dirsync.Run, until time.Time) error {
+	r.Parked, e.last.Parked = until, until
 	if err := e.Store.SaveRun(ctx, *r); err != nil {
 		return err
 	}
-	e.Log.Info().Str("sync", e.Sync).Uint64("run", uint64(r.ID)).Time("until", r.Parked).Err(throttled).Msg("the target wants to be left alone; the run waits")
-	e.last.Parked = r.Parked
 	if e.Progress != nil {
 		e.Progress(e.last)
 	}
-	timer := time.NewTimer(delay)
-	defer timer.Stop()
-	var err error
-	select {
-	case <-ctx.Done():
-		err = ctx.Err()
-	case <-timer.C:
+	if e.parks != nil {
+		return e.parks(ctx, until)
 	}
-	r.Parked, e.last.Parked = time.Time{}, time.Time{}
-	if saved := e.Store.SaveRun(context.WithoutCancel(ctx), *r); err == nil {
-		err = saved
-	}
-	return err
+	return nil
 }

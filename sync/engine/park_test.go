@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -88,6 +89,81 @@ func TestParkedRunStops(t *testing.T) {
 			t.Errorf("the next run: %+v", r)
 		}
 	})
+}
+
+// A run whose groups wait waits, too, and says so.
+func TestParksForItsGroups(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, m := newWorld(0), testMapping(t)
+		w.withTeams(0, false)
+		staff(w, 3)
+		calls := 0
+		w.teams.target.Fault = func(string) (error, error) {
+			if calls++; calls == 1 {
+				return &dirsync.Error{Kind: dirsync.Throttled}, nil
+			}
+			return nil, nil
+		}
+		e := w.engine(m)
+		e.Now = time.Now
+		var told []bool
+		e.Progress = func(p engine.Progress) {
+			if n := len(told); n == 0 || told[n-1] == p.Parked.IsZero() {
+				told = append(told, !p.Parked.IsZero())
+			}
+			if runs, err := w.store.Runs(t.Context(), 0, 1); err != nil || !runs[0].Parked.Equal(p.Parked) {
+				t.Errorf("the journal has %+v (%v), want %s", runs, err, p.Parked)
+			}
+		}
+		if r, err := e.Run(t.Context(), engine.Options{}); err != nil || r.Counts.Created != 3 || r.Groups.Counts.Created != 2 {
+			t.Fatalf("got %+v, %v", r, err)
+		}
+		if want := []bool{false, true, false}; !slices.Equal(told, want) {
+			t.Errorf("told %v, want %v", told, want)
+		}
+	})
+}
+
+// A run that does not get to write that it waits, or that its process does not outlive, is not one that waits for ever.
+func TestParkedRunThatIsCutOff(t *testing.T) {
+	for name, dies := range map[string]bool{"the journal fails": false, "the process dies": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, m := newWorld(0), testMapping(t)
+				staff(w, 3)
+				throttled(w, "ApplyAll")
+				e := w.engine(m)
+				e.Now = time.Now
+				ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+				defer stop()
+				saves := 0
+				w.store.Fault = func(op string) (error, error) {
+					if op != "SaveRun" {
+						return nil, nil
+					}
+					saves++ // the plan, what is to be applied, and then that it waits
+					if !dies && saves == 3 || dies && saves > 3 {
+						return errDead, nil
+					}
+					return nil, nil
+				}
+				if _, err := e.Run(ctx, engine.Options{}); err == nil {
+					t.Fatal("the fault went unnoticed")
+				}
+				w.store.Fault, w.target.Fault = nil, nil
+				w.run(t, m)
+				runs, err := w.store.Runs(t.Context(), 0, 10)
+				if err != nil || len(runs) != 2 {
+					t.Fatal(runs, err)
+				}
+				for _, r := range runs {
+					if !r.Parked.IsZero() || r.Phase != dirsync.PhaseEnded {
+						t.Errorf("run %d has ended (%s) and waits until %s", r.ID, r.Phase, r.Parked)
+					}
+				}
+			})
+		})
+	}
 }
 
 // A target that says neither until when nor how long is asked again after longer and longer waits.
