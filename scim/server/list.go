@@ -27,6 +27,7 @@ type listing struct {
 	paged        bool // by cursor
 	cursor       cursor
 	queries      []kindQuery
+	by           scim.Path
 	order        func(a, b *scim.Object) int
 	deadline     time.Time
 
@@ -175,6 +176,7 @@ func (l *listing) sort(urns []string) error {
 			if k.of == dirsync.KindGroup && attr.Name == "members" {
 				return refuse(http.StatusBadRequest, scim.InvalidPath, "groups cannot be sorted by their members")
 			}
+			l.by = path
 			l.order, err = k.Order(path, l.ask.Descending)
 			return err
 		}
@@ -323,7 +325,7 @@ func (l *listing) sorted() error {
 		key *scim.Object
 	}
 	var all []entry
-	path, _ := scim.ParsePath(l.ask.SortBy)
+	key := scim.Projection{Only: []scim.Path{l.by}}
 	err := l.each(cursor{}, func(it item, o *scim.Object) (bool, error) {
 		if len(all) == l.s.limits.Sorted {
 			return false, refuse(http.StatusBadRequest, scim.TooMany, "more than %d resources cannot be sorted; add a filter, or leave out sortBy", l.s.limits.Sorted)
@@ -331,12 +333,12 @@ func (l *listing) sorted() error {
 		k := l.kinds[it.kind]
 		if o == nil {
 			var err error
-			if o, err = l.whole(k, &it.r, scim.Projection{Only: []scim.Path{path}}); err != nil {
+			if o, err = l.whole(k, &it.r, key); err != nil {
 				return false, err
 			}
 		}
 		it.r = dirsync.Resource{ID: it.r.ID}
-		all = append(all, entry{it, k.Project(o, scim.Projection{Only: []scim.Path{path}})})
+		all = append(all, entry{it, k.Project(o, key)})
 		return true, nil
 	})
 	if err != nil {
