@@ -79,6 +79,8 @@ type Account struct {
 	Source ID
 	Active bool
 	Values Values
+	// Unsaid are fields that the target does not show, though it may hold something: Values say nothing about them.
+	Unsaid []string
 	// Created and Updated are the target's own times, zero where it keeps none.
 	Created, Updated time.Time
 }

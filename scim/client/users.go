@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"dirsync"
@@ -22,14 +23,24 @@ func (c *Client) Users(ctx context.Context, fn func(dirsync.Account) error) erro
 			return err
 		}
 	}
-	return c.users.dir.refresh(ctx, 0, func(o *scim.Object) error { return fn(c.listed(o)) })
+	shown := false // somebody's groups: whoever comes without any is then in none
+	return c.users.dir.refresh(ctx, 0, func(o *scim.Object) error {
+		a := c.listed(o)
+		shown = shown || !slices.Contains(a.Unsaid, dirsync.GroupsField)
+		if shown {
+			a.Unsaid = nil
+		}
+		return fn(a)
+	})
 }
 
-// listed is an account as a list shows it, with its memberships if the list tells them.
+// listed is an account as a list shows it, with its memberships if the list tells them. Many targets show those nowhere.
 func (c *Client) listed(o *scim.Object) dirsync.Account {
 	a := c.account(c.users, o, func(id string) dirsync.ID { person, _ := c.users.dir.owner(id); return person })
 	if groups, said := c.groupsIn(o); said {
 		a.Values = a.Values.Set(dirsync.GroupsField, dirsync.NewList(groups))
+	} else {
+		a.Unsaid = []string{dirsync.GroupsField}
 	}
 	return a
 }

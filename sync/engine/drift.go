@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"dirsync"
 )
@@ -91,7 +92,7 @@ func (c *comparing) account(ctx context.Context, a dirsync.Account) error {
 func (c *comparing) differing(ctx context.Context, p dirsync.Person, a dirsync.Account) error {
 	d := Drift{Person: p}
 	for _, f := range p.Link.Held {
-		if is, _ := a.Values.Get(f.Field); !is.Same(f.Value) {
+		if is, _ := a.Values.Get(f.Field); !is.Same(f.Value) && !slices.Contains(a.Unsaid, f.Field) {
 			d.Was, d.Is = append(d.Was, f), append(d.Is, dirsync.FieldValue{Field: f.Field, Value: is})
 		}
 	}
