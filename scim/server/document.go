@@ -170,8 +170,8 @@ func (s *Server) overlay(k *kind, r *dirsync.Resource, o *scim.Object, e envelop
 		ops := []scim.Operation{{Op: scim.Remove, Path: p.path}}
 		if !now.IsNull() {
 			ops = append(ops, scim.Operation{Op: scim.Add, Path: p.path, Value: encode(k.ResourceType, f, p, now)})
-			if p.path.Filter != nil {
-				ops = ops[1:] // The rest of the value, such as its display, stays.
+			if p.path.Sub != "" {
+				ops = ops[1:] // The other parts, such as the display of an address, stay, and in their order.
 			}
 		}
 		next, _, err := k.Apply(o, &scim.Patch{Operations: ops})
@@ -191,8 +191,7 @@ func setText(o *scim.Object, name, text string) {
 	o.Set(name, text)
 }
 
-// store puts a resource as a client sent it into r: into the columns, and all of it into the document. It does not look at
-// Values and Active, which need more than r; see take.
+// write puts a resource as a client sent it into the document of r, whose columns are made already; see take.
 func (s *Server) write(k *kind, r *dirsync.Resource, o *scim.Object, flags byte) error {
 	for _, name := range []string{"id", "meta", "groups", "members"} {
 		o.Delete(name)
