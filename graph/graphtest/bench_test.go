@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -132,3 +133,45 @@ func BenchmarkMembers(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkWrites measures batches of twenty creations, of updates and of questions for names in a tenant of many, without
+// the network.
+func BenchmarkWrites(b *testing.B) {
+	for name, request := range map[string]func(n int, id string) string{
+		"create": func(n int, _ string) string {
+			return wrapped(itoa(n%20), "POST", "/users", newUser("new"+itoa(n), `"mail":"new`+itoa(n)+`@contoso.com"`))
+		},
+		"update": func(n int, id string) string {
+			return wrapped(itoa(n%20), "PATCH", "/users/"+id, `{"jobTitle":"`+itoa(n)+`","mail":"mail`+itoa(n)+`@contoso.com"}`)
+		},
+		"find": func(n int, _ string) string {
+			return bare(itoa(n%20), "GET", "/users?$select=id&$filter=userPrincipalName%20eq%20'new"+itoa(n)+"@contoso.com'")
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			tenant := &graphtest.Tenant{Roles: []string{"User.ReadWrite.All"}}
+			tenant.Generate(100_000, 1)
+			ids, token, n := tenant.IDs(), accessToken(b, tenant), 0
+			send := func(requests ...string) {
+				r := httptest.NewRequest(http.MethodPost, "https://tenant.example/v1.0/$batch", strings.NewReader(`{"requests":[`+strings.Join(requests, ",")+`]}`))
+				r.Header.Set("Authorization", "Bearer "+token)
+				w := httptest.NewRecorder()
+				if tenant.ServeHTTP(w, r); w.Code != http.StatusOK || strings.Contains(w.Body.String(), `"error"`) {
+					b.Fatal(w.Code, w.Body.String())
+				}
+			}
+			send(wrapped("first", "POST", "/users", newUser("first", ""))) // from here on it is known who has which name
+			for b.Loop() {
+				requests := make([]string, 20)
+				for i := range requests {
+					requests[i] = request(n, ids[n%len(ids)])
+					n++
+				}
+				send(requests...)
+			}
+			b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "requests/s")
+		})
+	}
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }

@@ -20,23 +20,35 @@ type filterParser struct {
 	advanced bool // some clause needs an advanced query
 	span     span // what the clauses on userPrincipalName leave
 	shy      bool // extensions take an advanced query
+	// keys are those of the values that the filter names, one of which everybody it finds has, unless it is loose.
+	keys  []string
+	loose bool
+}
+
+// exactly notes that a clause asks for one value of a property.
+func (p *filterParser) exactly(name, value string) {
+	if prefix := keyOf(name); prefix != "" && prefix != byImmutable && p.d.members == nil {
+		p.keys = append(p.keys, prefix+folded(prefix, value))
+	} else {
+		p.loose = true
+	}
 }
 
 // maxFilterDepth is how deeply parentheses and negations can be nested.
 const maxFilterDepth = 20
 
-// parseListFilter returns what a filter asks for, whether only an advanced query can answer it, and to what it narrows
-// user principal names.
-func (d *directory) parseListFilter(v string, shy bool) (match condition, advanced bool, names span, err error) {
+// parseListFilter returns what a filter asks for, and the parser that read it, which knows what else is to be known of it.
+func (d *directory) parseListFilter(v string, shy bool) (condition, *filterParser, error) {
 	words, ok := filterWords(v)
 	if !ok {
-		return nil, false, span{}, invalidFilter()
+		return nil, nil, invalidFilter()
 	}
 	p := &filterParser{d: d, words: words, shy: shy}
-	if match, err = p.either(); err == nil && len(p.words) > 0 {
+	match, err := p.either()
+	if err == nil && len(p.words) > 0 {
 		err = invalidFilter()
 	}
-	return match, p.advanced, p.span, err
+	return match, p, err
 }
 
 func invalidFilter() error {
@@ -130,7 +142,7 @@ func (p *filterParser) one() (condition, error) {
 	defer func() { p.depth-- }()
 	switch {
 	case p.accept("not"):
-		p.advanced, p.span.void = true, true
+		p.advanced, p.span.void, p.loose = true, true, true
 		inner, err := p.one()
 		return func(o *object, attrs []byte) bool { return !inner(o, attrs) }, err
 	case p.accept("("):
@@ -219,6 +231,7 @@ func (p *filterParser) affix(has func(s []byte, part string) bool) (condition, e
 	if name != "displayName" && name != "userPrincipalName" {
 		p.advanced = true
 	}
+	p.loose = true
 	part, value := strings.ToLower(unquote(literal)), p.value(name)
 	return func(o *object, attrs []byte) bool {
 		var room [96]byte
@@ -244,6 +257,7 @@ func (p *filterParser) lambda() (condition, error) {
 	if name != "groupTypes" {
 		p.advanced = true
 	}
+	p.loose = true
 	want, value := unquote(literal), p.value(name)
 	return func(o *object, attrs []byte) bool {
 		var list []string
@@ -270,6 +284,11 @@ func (p *filterParser) comparison() (condition, error) {
 	value := p.value(name)
 	if op == "in" && literal == "(" {
 		return p.oneOf(name, value)
+	}
+	if op == "eq" && strings.HasPrefix(literal, "'") {
+		p.exactly(name, unquote(literal))
+	} else {
+		p.loose = true
 	}
 	switch {
 	case literal == "":
@@ -328,6 +347,7 @@ func (p *filterParser) oneOf(name string, value func(*object, []byte) []byte) (c
 			return nil, invalidFilter()
 		}
 		wanted[strings.ToLower(unquote(literal))] = true
+		p.exactly(name, unquote(literal))
 		if p.accept(")") {
 			break
 		}

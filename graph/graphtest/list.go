@@ -27,8 +27,10 @@ type listing struct {
 	view uint32
 	// match decides who is in the list, besides the state; nil is everybody.
 	match condition
-	// names is what the filter leaves of the user principal names.
+	// names is what the filter leaves of the user principal names, and keys are those of which everybody in the list has
+	// one, if there are any.
 	names span
+	keys  []string
 	// set is what @odata.context calls the list, and path where the list is, for the link to the next page.
 	set, path string
 }
@@ -124,14 +126,17 @@ func (q *request) placedAt(d *directory, l *listing) error {
 func (q *request) conditions(d *directory, l *listing) error {
 	opt := &l.opt
 	if opt.hasFilter {
-		match, advanced, names, err := d.parseListFilter(opt.filter, q.t.Faults.ShyExtensions)
+		match, p, err := d.parseListFilter(opt.filter, q.t.Faults.ShyExtensions)
 		if err != nil {
 			return err
 		}
-		if advanced && !l.advanced {
+		if p.advanced && !l.advanced {
 			return unsupportedFilter(opt.filter)
 		}
-		l.match, l.names = match, names
+		l.match, l.names = match, p.span
+		if !p.loose {
+			l.keys = p.keys
+		}
 	}
 	if opt.search != "" {
 		if !q.eventual() {
@@ -206,7 +211,9 @@ func (l *listing) candidates(d *directory) ([]uint32, bool) {
 		if int(l.view) < len(d.log) {
 			return nil, false
 		}
-		users, ok = d.within(l.names)
+		if users, ok = d.having(l.keys); !ok {
+			users, ok = d.within(l.names)
+		}
 	}
 	at, _ := slices.BinarySearch(users, l.c.Pos)
 	return users[at:], ok

@@ -53,7 +53,15 @@ func (q *request) lookUp(key string) (o *object, attrs []byte, st state) {
 		return nil, nil, absent
 	}
 	want := appendString(nil, key)
-	for i := range d.objects {
+	all := len(d.objects)
+	near, narrow := d.having([]string{byName + strings.ToLower(key)})
+	if narrow = narrow && int(q.t.visible(d, q.now)) == len(d.log); narrow {
+		all = len(near)
+	}
+	for i := range all {
+		if narrow {
+			i = int(near[i])
+		}
 		o := &d.objects[i]
 		if attrs, st := q.shown(d, o); st == present {
 			if upn, _ := get(attrs, prop); strings.EqualFold(string(upn), string(want)) {

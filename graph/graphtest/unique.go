@@ -21,7 +21,30 @@ const (
 	byNickname  = "k:" // mailNickname
 	byImmutable = "i:" // onPremisesImmutableId
 	byUnique    = "u:" // uniqueName of groups
+	byEmployee  = "e:" // employeeId, which several may have
 )
+
+// keyOf is the first part of the keys of a property, "" when it has none. Directory extensions have one each.
+func keyOf(name string) string {
+	switch name {
+	case "userPrincipalName":
+		return byName
+	case "mail":
+		return byAddress
+	case "mailNickname":
+		return byNickname
+	case "onPremisesImmutableId":
+		return byImmutable
+	case "uniqueName":
+		return byUnique
+	case "employeeId":
+		return byEmployee
+	}
+	if isExtension(name) {
+		return name + ":"
+	}
+	return ""
+}
 
 // claim yields the keys of an object's values.
 func (d *directory) claim(attrs []byte, yield func(key string)) {
@@ -29,24 +52,14 @@ func (d *directory) claim(attrs []byte, yield func(key string)) {
 		var p int
 		var raw []byte
 		p, raw, b = next(b)
-		prefix := ""
-		switch d.names[p] {
-		case "userPrincipalName":
-			prefix = byName
-		case "mail":
-			prefix = byAddress
-		case "mailNickname":
-			prefix = byNickname
-		case "onPremisesImmutableId":
-			prefix = byImmutable
-		case "uniqueName":
-			prefix = byUnique
-		case "proxyAddresses":
+		if d.names[p] == "proxyAddresses" {
 			for _, a := range proxies(raw) {
 				yield(byAddress + bareAddress(a))
 			}
 			continue
-		default:
+		}
+		prefix := keyOf(d.names[p])
+		if prefix == "" {
 			continue
 		}
 		if s, ok := text(raw); ok {
@@ -78,8 +91,8 @@ func bareAddress(s string) string {
 	return strings.TrimPrefix(s, "smtp:")
 }
 
-// holding returns the present objects that have the value of a key, but for one.
-func (d *directory) holding(key string, except uint32) []uint32 {
+// learn reads on in the log.
+func (d *directory) learn() {
 	h := &d.holders
 	if h.by == nil {
 		h.by = make(map[string][]uint32)
@@ -95,8 +108,13 @@ func (d *directory) holding(key string, except uint32) []uint32 {
 			}
 		})
 	}
+}
+
+// holding returns the present objects that have the value of a key, but for one.
+func (d *directory) holding(key string, except uint32) []uint32 {
+	d.learn()
 	var out []uint32
-	for _, i := range h.by[key] {
+	for _, i := range d.holders.by[key] {
 		has := false
 		d.claim(d.objects[i].attrs, func(k string) { has = has || k == key })
 		if has && i != except && d.objects[i].state == present {
@@ -104,6 +122,21 @@ func (d *directory) holding(key string, except uint32) []uint32 {
 		}
 	}
 	return out
+}
+
+// having returns all objects that may have the value of one of the keys, in order of creation. It is false when there are
+// no keys, or when nothing has been written yet, so that reading alone never costs what the keys of everybody take.
+func (d *directory) having(keys []string) ([]uint32, bool) {
+	if len(keys) == 0 || d.holders.by == nil {
+		return nil, false
+	}
+	d.learn()
+	var out []uint32
+	for _, key := range keys {
+		out = append(out, d.holders.by[key]...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out), true
 }
 
 // nobody is no object's index.

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"dirsync/graph/graphtest"
 )
@@ -88,6 +89,53 @@ func TestExpandedManagers(t *testing.T) {
 		r := c.get(path + "$select=id," + anchor + "&$expand=" + url.QueryEscape("manager($select=id,"+anchor+")"))
 		if want := `"` + anchor + `":"clerk","manager":{"@odata.type":"#microsoft.graph.user","` + anchor + `":"boss","id":"` + ids[0] + `"},"id":"` + ids[1] + `"`; !strings.Contains(string(r.body), want) {
 			t.Errorf("%s: got %s, want %s in it", path, r.body, want)
+		}
+	}
+}
+
+// Once something was written, those who have a name are looked up and no longer looked for. The answers must be the same.
+func TestLookingUpIsLookingFor(t *testing.T) {
+	clock := newClock()
+	read, written := &graphtest.Tenant{Now: clock.now}, &graphtest.Tenant{Now: clock.now}
+	for _, tenant := range []*graphtest.Tenant{read, written} {
+		tenant.Generate(600, 3)
+		tenant.Roles = []string{"User.ReadWrite.All"}
+	}
+	a, b := connect(t, read), connect(t, written)
+	b.call(http.MethodPatch, "/v1.0/users/"+written.IDs()[0], `{"mail":"nobody@contoso.com"}`)
+	b.call(http.MethodPatch, "/v1.0/users/"+written.IDs()[0], `{"mail":"nobody2@contoso.com"}`)
+	first := written.IDs()[0]
+	read.Update(first, map[string]any{"mail": "nobody2@contoso.com"})
+	anchor := "extension_" + graphtest.GeneratedExtension + "_costCentre"
+	for round := range 3 {
+		ids := read.IDs()
+		name := func(n int, property string) string {
+			u, _ := read.User(ids[n])
+			return strings.Trim(fmt.Sprintf("%s", u[property]), `"`)
+		}
+		upn := func(n int) string { return name(n, "userPrincipalName") }
+		for _, filter := range []string{
+			"userPrincipalName eq '" + strings.ToUpper(upn(5)) + "'", "userPrincipalName in ('" + upn(7) + "','x','" + upn(6) + "')",
+			"mail eq '" + name(498, "mail") + "'", "mail eq 'nobody@contoso.com' or mail eq 'NOBODY2@contoso.com'",
+			anchor + " eq '" + name(9, anchor) + "' or userPrincipalName eq '" + upn(3) + "'", "employeeId eq '100011' and accountEnabled eq true",
+			"userPrincipalName eq '" + upn(8) + "' or surname eq '" + name(2, "surname") + "'", "mail eq null", "userPrincipalName eq 'x' or startswith(displayName,'A')",
+		} {
+			path := "/v1.0/users?$select=id&$top=7&$filter=" + url.QueryEscape(filter)
+			if got, want := fmt.Sprint(b.sortedIDs(path)), fmt.Sprint(a.sortedIDs(path)); got != want {
+				t.Errorf("round %d: %s: got %s, want %s", round, filter, got, want)
+			}
+		}
+		for _, key := range []string{upn(4), "x@contoso.com", strings.ToUpper(upn(5))} {
+			if got, want := b.get("/v1.0/users/"+key+"?$select=id"), a.get("/v1.0/users/"+key+"?$select=id"); got.status != want.status || got.status == 200 && got.fields(t)["id"] != want.fields(t)["id"] {
+				t.Errorf("round %d: %s: got %d %s, want %d %s", round, key, got.status, got.body, want.status, want.body)
+			}
+		}
+		five, eight := upn(5)+"x", upn(8)+"y"
+		for _, tenant := range []*graphtest.Tenant{read, written} {
+			tenant.Update(ids[5], map[string]any{"userPrincipalName": five})
+			tenant.Delete(ids[6])
+			tenant.SetFaults(graphtest.Faults{Lag: time.Duration(round) * time.Minute}) // so that the last round shows the past
+			tenant.Update(ids[8], map[string]any{"userPrincipalName": eight, "mail": nil, anchor: "z"})
 		}
 	}
 }
