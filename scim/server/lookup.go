@@ -213,8 +213,8 @@ func (c *call) findOne(k *kind, l lookup) ([]dirsync.Resource, error) {
 type look struct {
 	// ids are the members whom it names.
 	ids []string
-	// any says that it asks for members or groups at all.
-	any bool
+	// any says that it asks for members or groups at all, some that it asks for more than whether those with the ids are in.
+	any, some bool
 }
 
 // lookAt finds out whether a filter asks for members or groups, and refuses what could be answered only by reading all
@@ -239,8 +239,9 @@ func (k *kind) lookAt(f scim.Filter) (l look, err error) {
 		switch {
 		case k.of == dirsync.KindUser: // There are few groups of one user.
 		case name == "type", v == nil && (name == "" || name == "value"):
+			l.some = true
 		case (name == "" || name == "value") && text && (op == scim.Eq || op == scim.Ne):
-			l.ids = append(l.ids, id)
+			l.ids, l.some = append(l.ids, id), l.some || op == scim.Ne
 		default:
 			err = refuse(400, scim.InvalidFilter, "members can be compared by their value with eq and ne, and nothing else")
 		}
@@ -289,10 +290,12 @@ func (c *call) matchable(k *kind, r *dirsync.Resource, l look) (*scim.Object, er
 	if err != nil || !l.any || k.of == dirsync.KindUser {
 		return o, err
 	}
-	// Among one more than are named is somebody who is not named, if there is anybody.
-	members, err := c.s.config.Store.ResourceMembers(c.ctx, r.ID, "", len(l.ids)+1)
-	if err != nil {
-		return nil, err
+	var members []dirsync.ResourceMember
+	if l.some {
+		// Among one more than are named is somebody who is not named, if there is anybody.
+		if members, err = c.s.config.Store.ResourceMembers(c.ctx, r.ID, "", len(l.ids)+1); err != nil {
+			return nil, err
+		}
 	}
 	if len(l.ids) > 0 {
 		in, err := c.s.config.Store.IsMember(c.ctx, r.ID, l.ids)
