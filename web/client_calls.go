@@ -169,10 +169,13 @@ func (c *Client) Ready(ctx context.Context) error {
 	return err
 }
 
-// Exec has the daemon run a command line, passes its output on as it comes, and returns its exit code. When ctx ends the
+// Exec has the daemon run a command line, passes its output on as it comes, and returns its exit code. If stderr is a Stepper
+// it is shown steps; cmd.Progress is set by that. When ctx ends the
 // connection is closed, by which the daemon knows that nobody waits any more; the error is then that of ctx. An error means
 // that the code is not known: the daemon could not be asked, has ended, or the output could not be written.
 func (c *Client) Exec(ctx context.Context, cmd Command, stdout, stderr io.Writer) (int, error) {
+	shows, progress := stderr.(Stepper)
+	cmd.Progress = progress
 	res, err := c.send(ctx, http.MethodPost, "/v1/exec", nil, cmd)
 	if err != nil {
 		return -1, err
@@ -204,6 +207,9 @@ func (c *Client) Exec(ctx context.Context, cmd Command, stdout, stderr io.Writer
 			if _, err := stderr.Write(f.Stderr); err != nil {
 				return -1, err
 			}
+		}
+		if f.Step != nil && progress {
+			shows.Step(*f.Step)
 		}
 		if f.Exit != nil {
 			return *f.Exit, nil

@@ -48,7 +48,7 @@ func TestDecodeBody(t *testing.T) {
 
 // FuzzDecode sends any body to every path that takes one. Nothing may panic, and whatever is refused is refused as a problem.
 func FuzzDecode(f *testing.F) {
-	for _, body := range []string{`{}`, `{"people":["p1"],"by":"ann","reason":"r"}`, `{"digest":"1a2b3c4d","all":true}`, `{"args":["x"],"width":80}`,
+	for _, body := range []string{`{}`, `{"people":["p1"],"by":"ann","reason":"r"}`, `{"digest":"1a2b3c4d","all":true}`, `{"args":["x"],"progress":true}`,
 		`{"user":"u","ids":["n1"],"read":false}`, `{"people":null}`, `[[[[`, "\xff", `{"a":{"a":{"a":1}}}`} {
 		f.Add([]byte(body))
 	}

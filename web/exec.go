@@ -16,10 +16,24 @@ type Command struct {
 	Args []string `json:"args"`
 	// Dir is the working directory of whoever asks, as an absolute path: what relative paths in Args begin at. Empty: none.
 	Dir string `json:"dir,omitempty"`
-	// Width is how many columns the terminal has; zero when the output is not shown on one. Color says whether it shows colors.
-	Width int  `json:"width,omitempty"`
-	Color bool `json:"color,omitempty"`
+	// Color says that the output is shown on a terminal with colors. Progress says that whoever asks shows how far the command
+	// has come; see Step.
+	Color    bool `json:"color,omitempty"`
+	Progress bool `json:"progress,omitempty"`
 }
+
+// Step says how far a command has come.
+type Step struct {
+	// Phase is what it is doing, in words for people.
+	Phase string `json:"phase"`
+	// Total is zero while it is not known.
+	Done  int `json:"done"`
+	Total int `json:"total,omitzero"`
+}
+
+// Stepper is what a command's standard error is as well, if Command.Progress: it is shown steps, in place of lines about
+// them. Step never waits for whoever reads, who misses steps then, but not the last one of a phase.
+type Stepper interface{ Step(s Step) }
 
 // ExecFunc runs a command line and returns its exit code. ctx ends when whoever asked is gone or the daemon stops. Nothing
 // may be written after it has returned. A writer's error means that nobody reads any more.
@@ -38,6 +52,7 @@ const (
 type frame struct {
 	Stdout []byte `json:"stdout,omitempty"`
 	Stderr []byte `json:"stderr,omitempty"`
+	Step   *Step  `json:"step,omitempty"`
 	Exit   *int   `json:"exit,omitempty"`
 }
 
@@ -57,8 +72,6 @@ func (h *handler) exec(w http.ResponseWriter, r *http.Request) error {
 		return badRequest("the field args is missing or empty", "")
 	case len(c.Args) > maxArgs:
 		return badRequest("args has too many entries", "")
-	case c.Width < 0 || c.Width > 10_000:
-		return badRequest("width is not from 0 to 10000", "")
 	}
 	if err := h.server.enter(); err != nil {
 		return err
@@ -73,9 +86,88 @@ func (h *handler) exec(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	defer out.close()
-	code := h.server.Exec(ctx, c, output{out, func(b []byte) frame { return frame{Stdout: b} }}, output{out, func(b []byte) frame { return frame{Stderr: b} }})
+	steps := &steps{to: out, wake: make(chan struct{}, 1)}
+	stderr := output{out, steps, func(b []byte) frame { return frame{Stderr: b} }}
+	var errs io.Writer = stderr
+	if c.Progress {
+		errs = struct {
+			output
+			Stepper
+		}{stderr, steps}
+		told := make(chan struct{})
+		go func() { defer close(told); steps.tell(ctx) }()
+		defer func() { cancel(); <-told }()
+	}
+	code := h.server.Exec(ctx, c, output{out, steps, func(b []byte) frame { return frame{Stdout: b} }}, errs)
+	steps.flush()
 	out.end(code)
 	return nil
+}
+
+const (
+	// stepEvery is how often steps are told.
+	stepEvery = 100 * time.Millisecond
+	// maxPending bounds the phases that somebody may be behind.
+	maxPending = 32
+)
+
+// steps are those that have not been told yet, of each phase the last one.
+type steps struct {
+	to   *frames
+	wake chan struct{}
+	// telling keeps them in order.
+	telling sync.Mutex
+	mu      sync.Mutex
+	pending []Step
+}
+
+// Step implements Stepper.
+func (s *steps) Step(step Step) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.pending); n > 0 && s.pending[n-1].Phase == step.Phase {
+		s.pending[n-1] = step
+	} else {
+		s.pending = append(s.pending[max(0, n-maxPending+1):], step)
+	}
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// flush tells what has not been told.
+func (s *steps) flush() {
+	s.telling.Lock()
+	defer s.telling.Unlock()
+	s.mu.Lock()
+	pending := s.pending
+	s.pending = nil
+	s.mu.Unlock()
+	for _, step := range pending {
+		if s.to.write(frame{Step: &step}) != nil {
+			return
+		}
+	}
+}
+
+// tell tells steps now and then, until ctx is done.
+func (s *steps) tell(ctx context.Context) {
+	tick := time.NewTicker(stepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.wake:
+			s.flush()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 // frames writes the frames of one answer, one at a time.
@@ -131,11 +223,13 @@ func (f *frames) close() {
 
 // output is standard output or standard error of a command.
 type output struct {
-	to *frames
-	as func([]byte) frame
+	to     *frames
+	before *steps
+	as     func([]byte) frame
 }
 
 func (o output) Write(b []byte) (int, error) {
+	o.before.flush()
 	n := 0
 	for len(b) > 0 {
 		piece := b[:min(len(b), maxFrame)]

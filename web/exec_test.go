@@ -15,7 +15,7 @@ import (
 
 // echo is a command that says what it was asked.
 func echo(_ context.Context, c Command, stdout, stderr io.Writer) int {
-	fmt.Fprintf(stdout, "%q %d %v %s\n", c.Args, c.Width, c.Color, c.Dir)
+	fmt.Fprintf(stdout, "%q %v %v %s\n", c.Args, c.Color, c.Progress, c.Dir)
 	fmt.Fprintln(stderr, "done")
 	return len(c.Args)
 }
@@ -31,7 +31,7 @@ func TestExec(t *testing.T) {
 		code           int
 		stdout, stderr string
 	}{
-		"echo": {echo, Command{Args: []string{"show", "12", "größe\n"}, Width: 80, Color: true, Dir: "/x"}, 3, `["show" "12" "größe\n"] 80 true /x` + "\n", "done\n"},
+		"echo": {echo, Command{Args: []string{"show", "12", "größe\n"}, Color: true, Progress: true, Dir: "/x"}, 3, `["show" "12" "größe\n"] true false /x` + "\n", "done\n"},
 		"bytes that are no text": {func(_ context.Context, _ Command, stdout, _ io.Writer) int {
 			n, err := stdout.Write(noise)
 			if n != len(noise) || err != nil {
@@ -55,6 +55,74 @@ func TestExec(t *testing.T) {
 		}
 	}
 }
+
+// stepped is standard error that is shown steps.
+type stepped struct {
+	bytes.Buffer
+}
+
+func (s *stepped) Step(step Step) { fmt.Fprintf(s, "<%s %d/%d>", step.Phase, step.Done, step.Total) }
+
+// TestSteps holds that of each phase the last step is shown, in order with the output, and that a command does not wait for
+// whoever is shown them.
+func TestSteps(t *testing.T) {
+	for name, tc := range map[string]struct {
+		exec ExecFunc
+		want []string
+	}{
+		"phases": {func(_ context.Context, _ Command, _, stderr io.Writer) int {
+			to := stderr.(Stepper)
+			for i := range 5000 {
+				to.Step(Step{"reading", i + 1, 0})
+			}
+			to.Step(Step{"planning", 7, 7})
+			fmt.Fprint(stderr, "said")
+			to.Step(Step{"applying", 3, 9})
+			return 0
+		}, []string{"<reading 5000/0>", "<planning 7/7>", "said", "<applying 3/9>"}},
+		"no steps": {func(_ context.Context, _ Command, _, stderr io.Writer) int {
+			fmt.Fprint(stderr, "said")
+			return 0
+		}, []string{"said"}},
+	} {
+		c := dialed(t, &Server{Daemon: newMemory(), Exec: tc.exec})
+		var stderr stepped
+		if code, err := c.Exec(t.Context(), Command{Args: []string{"run"}}, io.Discard, &stderr); code != 0 || err != nil {
+			t.Errorf("%s: got %d, %v", name, code, err)
+		}
+		rest := stderr.String()
+		for _, want := range tc.want {
+			_, after, found := strings.Cut(rest, want)
+			if !found {
+				t.Errorf("%s: %q is missing, or not where it should be, in %s", name, want, stderr.String())
+			}
+			rest = after
+		}
+		if rest != "" {
+			t.Errorf("%s: %q comes last", name, rest)
+		}
+	}
+	// Whoever does not read holds nobody up.
+	over := make(chan struct{})
+	c := dialed(t, &Server{Daemon: newMemory(), Exec: func(ctx context.Context, _ Command, _, stderr io.Writer) int {
+		defer close(over)
+		for i := range 1_000_000 {
+			stderr.(Stepper).Step(Step{fmt.Sprint("phase ", i%2), i, 0})
+		}
+		return 0
+	}})
+	if _, err := c.Exec(t.Context(), Command{Args: []string{"run"}}, io.Discard, &late{until: over}); err != nil {
+		t.Error(err)
+	}
+}
+
+// late does not read before the command is over.
+type late struct {
+	bytes.Buffer
+	until chan struct{}
+}
+
+func (l *late) Step(Step) { <-l.until }
 
 // TestExecFromManyGoroutines holds that output written at the same time comes whole.
 func TestExecFromManyGoroutines(t *testing.T) {
@@ -174,7 +242,7 @@ func TestExecStumbles(t *testing.T) {
 func TestExecRefused(t *testing.T) {
 	c := dialed(t, &Server{Daemon: newMemory(), Exec: echo})
 	for name, command := range map[string]Command{
-		"no arguments": {}, "many arguments": {Args: make([]string, maxArgs+1)}, "a wide terminal": {Args: []string{"x"}, Width: 1 << 20},
+		"no arguments": {}, "many arguments": {Args: make([]string, maxArgs+1)},
 		"a large command": {Args: []string{strings.Repeat("x", 2<<20)}},
 	} {
 		if code, err := c.Exec(t.Context(), command, io.Discard, io.Discard); code != -1 || dirsync.KindOf(err) != dirsync.Invalid {

@@ -152,7 +152,7 @@ func schemaTypes() map[string]struct {
 		"HeldChange": answer(HeldChange{}), "HeldChanges": answer(HeldChanges{}), "Decided": answer(Decided{}), "UndoPreview": answer(UndoPreview{}),
 		"UndoLine": answer(UndoLine{}), "Explanation": answer(Explanation{}), "Fault": answer(Fault{}), "PersonChange": answer(PersonChange{}),
 		"Note": answer(Note{}), "Inbox": answer(Inbox{}), "Marked": answer(Marked{}), "Asked": answer(Asked{}), "Health": answer(Health{}),
-		"ChangedPerson": answer(ChangedPerson{}), "Problem": answer(Problem{}), "Frame": answer(frame{}),
+		"ChangedPerson": answer(ChangedPerson{}), "Problem": answer(Problem{}), "Frame": answer(frame{}), "Step": answer(Step{}),
 		"SyncNowRequest": asks(wish{}), "DecideRequest": asks(deciding{}), "UndoRequest": asks(undoing{}), "MarkRequest": asks(marking{}, "user", "ids"),
 		"Command": asks(Command{}, "args"),
 	}
@@ -362,7 +362,7 @@ func TestAnswersFit(t *testing.T) {
 		"POST /v1/holds/{hold}/reject":     {"/v1/holds/3-1a2b3c4d/reject", `{"reason":"r"}`},
 		"GET /v1/inbox":                    {"/v1/inbox?user=u1&limit=1", ""},
 		"POST /v1/inbox/mark":              {"/v1/inbox/mark", `{"user":"u1","ids":["n1"],"read":true}`},
-		"POST /v1/exec":                    {"/v1/exec", `{"args":["status"],"dir":"/","width":80,"color":true}`},
+		"POST /v1/exec":                    {"/v1/exec", `{"args":["status"],"dir":"/","color":true,"progress":true}`},
 	} {
 		op, ok := ops[pattern]
 		if !ok {

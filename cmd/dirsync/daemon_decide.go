@@ -245,12 +245,17 @@ func (d *daemon) takeBack(w *worker, taken *undoing, end func()) (web.Run, error
 		defer end()
 		var last dirsync.Run
 		var errs []error
+		d.metrics.RunBegan(w.name)
+		tell := w.progress(d.ctx, d.st.Sync(w.name))
 		for _, p := range taken.parts {
 			if p.preview.Digest == "" {
 				continue
 			}
 			p.taking.Digest = p.preview.Digest
-			p.engine.Progress = func(engine.Progress) {
+			p.engine.Progress = func(now engine.Progress) {
+				if !p.groups {
+					tell(now)
+				}
 				select {
 				case began <- struct{}{}:
 				default:
@@ -261,6 +266,7 @@ func (d *daemon) takeBack(w *worker, taken *undoing, end func()) (web.Run, error
 				last = r
 			}
 		}
+		d.over(w.name, last)
 		d.ran(context.WithoutCancel(d.ctx), w.name, last)
 		ended <- errors.Join(errs...)
 	})

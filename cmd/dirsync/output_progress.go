@@ -8,6 +8,8 @@ import (
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
+
+	"dirsync/web"
 )
 
 // Progress tells a person how far a long task has come. Its methods may be called from several goroutines, as often
@@ -25,8 +27,11 @@ const progressEvery = 10 * time.Second
 
 // newProgress returns what suits w, which is standard error in practice: a bar on a terminal; a plain line every ten
 // seconds and at the end of each phase elsewhere; and nothing at all when a program reads the output (json) and nobody
-// watches.
+// watches. In the daemon it is shown by whoever has asked for the command.
 func newProgress(w io.Writer, json bool) Progress {
+	if to, ok := w.(web.Stepper); ok {
+		return elsewhere{to}
+	}
 	switch {
 	case isTerminal(w):
 		return newBars(w)
@@ -36,6 +41,14 @@ func newProgress(w io.Writer, json bool) Progress {
 		return &lines{w: w, every: progressEvery}
 	}
 }
+
+// elsewhere is progress that is shown by whoever has asked the daemon for the command.
+type elsewhere struct{ to web.Stepper }
+
+func (e elsewhere) Show(phase string, done, total int) {
+	e.to.Step(web.Step{Phase: phase, Done: done, Total: total})
+}
+func (elsewhere) Close() {}
 
 type silent struct{}
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -46,8 +47,50 @@ func (a *app) throughDaemon(ctx context.Context) (code int, done bool, err error
 		return 0, true, err
 	}
 	c := web.Command{Args: append([]string{"--config", config, "--decider", a.decider()}, a.args...), Dir: dir, Color: a.style.colored}
-	code, err = client.Exec(ctx, c, a.stdout, a.stderr)
+	if !isTerminal(a.stderr) {
+		code, err = client.Exec(ctx, c, a.stdout, a.stderr) // the daemon writes lines for logs
+		return code, true, err
+	}
+	here := &shownHere{a: a}
+	defer here.end()
+	code, err = client.Exec(ctx, c, besides{here, a.stdout}, here)
 	return code, true, err
+}
+
+// shownHere is standard error of a command that the daemon runs: how far it has come is shown at this terminal as if the
+// command ran here.
+type shownHere struct {
+	a        *app
+	progress Progress
+}
+
+// Step implements web.Stepper.
+func (s *shownHere) Step(step web.Step) {
+	if s.progress == nil {
+		s.progress = newProgress(s.a.stderr, s.a.json())
+	}
+	s.progress.Show(step.Phase, step.Done, step.Total)
+}
+
+// end leaves the terminal to whatever is written next.
+func (s *shownHere) end() {
+	if s.progress != nil {
+		s.progress.Close()
+		s.progress = nil
+	}
+}
+
+func (s *shownHere) Write(b []byte) (int, error) { return besides{s, s.a.stderr}.Write(b) }
+
+// besides is output that would disturb what is shown.
+type besides struct {
+	shown *shownHere
+	io.Writer
+}
+
+func (b besides) Write(text []byte) (int, error) {
+	b.shown.end()
+	return b.Writer.Write(text)
 }
 
 // dial finds the daemon of the configuration. Without a configuration that can be read there is none to look for: both
