@@ -175,8 +175,16 @@ func (k *work) holder(field, value, not string) (string, error) {
 			return "", err
 		}
 	}
-	for _, filter := range []string{anyOf(mailName, []string{value}), anyOf(principalName, []string{value})} {
-		records, err := k.w.list(k.p, filter)
+	for _, question := range []struct {
+		filter string
+		index  bool
+	}{
+		{anyOf(mailName, []string{value}), false},
+		{anyOf(principalName, []string{value}), false},
+		// An address that somebody had before stays with them.
+		{"proxyAddresses/any(x:x eq 'smtp:" + strings.ReplaceAll(value, "'", "''") + "')", true},
+	} {
+		records, err := k.w.filtered(k.p, question.filter, question.index)
 		if err != nil {
 			return "", err
 		}

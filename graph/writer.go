@@ -38,7 +38,9 @@ type WriterConfig struct {
 //
 // Changes travel in batches of twenty, and all writes of a Client together keep to the service's limits. What was
 // throttled is sent again when the service says so; a pause that is longer than some minutes ends in an error of kind
-// Throttled that says until when. A creation of which no answer came is looked for before it is sent again.
+// Throttled that says until when. A creation of which no answer came is looked for before it is sent again, and nobody is
+// taken to be new before every replica of the directory has had the time to hear of what was made before this Writer
+// was: for Config.ReplicaLag, twenty seconds, once.
 type Writer struct {
 	client *Client
 	cfg    WriterConfig
@@ -49,6 +51,8 @@ type Writer struct {
 	shaped  bool
 	fields  []writable // sorted by name
 
+	// began is when this Writer was made.
+	began   time.Time
 	known   *acquaintances
 	held    *awaited
 	domains domainList
@@ -67,7 +71,7 @@ var (
 
 // Writer makes a Writer. An error, of kind Invalid, names everything that is wrong with cfg; no request is made.
 func (c *Client) Writer(cfg WriterConfig) (*Writer, error) {
-	w := &Writer{client: c, cfg: cfg, source: c.Users(nil), known: newAcquaintances(), held: newAwaited()}
+	w := &Writer{client: c, cfg: cfg, began: c.cfg.Now(), source: c.Users(nil), known: newAcquaintances(), held: newAwaited()}
 	var faults []error
 	catalogue := writables()
 	for _, name := range cfg.Properties {

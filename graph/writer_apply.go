@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"time"
 
 	"dirsync"
 )
@@ -74,13 +76,14 @@ func (b *writing) begin(ctx context.Context) error {
 		asking[c.Person] = one
 		people = append(people, c.Person)
 	}
+	at := b.w.client.cfg.Now()
 	found, err := b.ask(ctx, people)
 	if err != nil {
 		return err
 	}
 	// Only the first change of somebody can use what was found: it changes it.
 	for person, one := range asking {
-		one.asked, one.found = true, found[person]
+		one.asked, one.found = at, found[person]
 	}
 	return nil
 }
@@ -157,9 +160,10 @@ type work struct {
 	ctx context.Context //nolint:containedctx // of the call of ApplyAll that this is a part of
 	ch  dirsync.Change
 
-	// found are the accounts that had the person's anchor when it was asked for, if it was.
+	// found are the accounts that had the person's anchor when it was asked for, and asked when that was; zero if it was
+	// not.
 	found []dirsync.Record
-	asked bool
+	asked time.Time
 
 	// account is what there is in the end, and err why it is not.
 	account dirsync.Account
@@ -253,37 +257,62 @@ func (k *work) resolve() (string, error) {
 		return id, nil
 	}
 	mine, err := k.owned()
-	if err != nil || len(mine) == 0 {
+	if err != nil || mine == nil {
 		return "", err
 	}
-	return string(mine[0].ID), nil
+	return string(mine.ID), nil
 }
 
-// owned returns the account that has the person's anchor, or none. Two are more than anybody can choose from.
-func (k *work) owned() ([]dirsync.Record, error) {
+// owned returns the account that has the person's anchor, nil if there is none. That there is none is believed only when
+// every replica has had the time to hear of what was made before: by a process that ended just before this one began, or by
+// a try of our own of which nothing came back. Meanwhile the person may have got another name, and nothing else would keep
+// them from a second account.
+func (k *work) owned() (*dirsync.Record, error) {
 	switch {
 	case k.w.cfg.Anchor == "" || k.ch.Person == "":
-		return nil, nil
+		return nil, nil //nolint:nilnil // nobody can say
 	case len(k.ch.Person) > k.w.longestAnchor():
 		e := k.fault(dirsync.Invalid, errors.New("the id of the source is longer than "+k.w.cfg.Anchor+" can keep"))
 		e.Field, e.Value = k.w.cfg.Anchor, string(k.ch.Person)
 		e.Hint = "Choose another anchor: a directory extension, or one of the extension attributes."
 		return nil, e
 	}
-	found := k.found
-	if !k.asked {
-		all, err := k.w.owned(k.p, []dirsync.ID{k.ch.Person})
-		if err != nil {
+	heard := k.w.began
+	if d, doubted := k.w.known.doubt(k.ch.Person); doubted && d.last.After(heard) {
+		heard = d.last
+	}
+	heard = heard.Add(k.w.client.cfg.ReplicaLag)
+	for {
+		found, at, err := k.ask()
+		switch {
+		case err != nil:
+			return nil, err
+		case len(found) == 1:
+			return &found[0], nil
+		case len(found) > 1: // more than anybody can choose from
+			e := k.fault(dirsync.Conflict, fmt.Errorf("two accounts say in %s that they are this person's: %s and %s", k.w.cfg.Anchor, found[0].ID, found[1].ID))
+			e.Field, e.Value, e.Other = k.w.cfg.Anchor, string(k.ch.Person), string(found[0].ID)
+			e.Hint = "Clear " + k.w.cfg.Anchor + " of the account that is not theirs."
+			return nil, e
+		case !at.Before(heard):
+			return nil, nil //nolint:nilnil // there is none
+		}
+		if err := k.p.pause(heard.Sub(k.w.client.cfg.Now())); err != nil {
 			return nil, k.wrap(err)
 		}
-		found = all[k.ch.Person]
 	}
-	k.asked = false // what is found is changed from here on
-	if len(found) > 1 {
-		e := k.fault(dirsync.Conflict, errors.New("two accounts say in "+k.w.cfg.Anchor+" that they are this person's: "+string(found[0].ID)+" and "+string(found[1].ID)))
-		e.Field, e.Value, e.Other = k.w.cfg.Anchor, string(k.ch.Person), string(found[0].ID)
-		e.Hint = "Clear " + k.w.cfg.Anchor + " of the account that is not theirs."
-		return nil, e
+}
+
+// ask asks for the accounts that have the person's anchor, unless that was done for all, and says when.
+func (k *work) ask() ([]dirsync.Record, time.Time, error) {
+	if found, at := k.found, k.asked; !at.IsZero() {
+		k.found, k.asked = nil, time.Time{} // what is found is changed from here on
+		return found, at, nil
 	}
-	return found, nil
+	at := k.w.client.cfg.Now()
+	all, err := k.w.owned(k.p, []dirsync.ID{k.ch.Person})
+	if err != nil {
+		return nil, at, k.wrap(err)
+	}
+	return all[k.ch.Person], at, nil
 }

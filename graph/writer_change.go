@@ -78,7 +78,14 @@ func (k *work) missing(id string, err error) (dirsync.Account, error) {
 		k.w.known.forget(k.ch.Person)
 	}
 	if k.ch.Kind == dirsync.Deactivate {
-		return dirsync.Account{}, nil
+		gone, err := k.gone(id)
+		switch {
+		case err != nil:
+			return dirsync.Account{}, k.wrap(err)
+		case gone:
+			return dirsync.Account{}, nil
+		}
+		return dirsync.Account{}, k.fault(dirsync.Unavailable, fmt.Errorf("account %s is there for a part of the service only", id))
 	}
 	if id == "" {
 		return dirsync.Account{}, k.fault(dirsync.NotFound, errors.New("the person has no account"))
@@ -230,20 +237,47 @@ func (k *work) wish(id string, values dirsync.Values) {
 	}
 }
 
+// gone makes sure that an account is not there any more: that one part of the service does not know it may also mean that
+// it was made just now, by somebody else or before this program was started, and then whoever left would stay.
+func (k *work) gone(id string) (bool, error) {
+	if id == "" || k.w.known.deleted(id, k.w.client.cfg.Now()) {
+		return true, nil
+	}
+	if _, kept, err := k.binned(id); kept || err != nil {
+		return kept, err
+	}
+	if err := k.p.pause(k.w.client.cfg.ReplicaLag); err != nil {
+		return false, err
+	}
+	_, there, err := k.w.get(k.p, id)
+	return !there && err == nil, err
+}
+
 // delete deletes an account; one that is not there is what was wanted. The tenant keeps it for thirty days.
 func (k *work) delete() error {
 	id, err := k.resolve()
 	if err != nil || id == "" {
 		return err
 	}
-	a, err := k.w.patiently(k.p, func() *parcel {
-		return &parcel{method: http.MethodDelete, path: "/users/" + id, again: true}
-	}, id)
-	switch {
-	case err != nil:
-		return k.wrap(err)
-	case a.status/100 != 2 && !isNowhere(a):
-		return k.refused(a, nil, id)
+	for n := 0; ; n++ {
+		a, err := k.w.patiently(k.p, func() *parcel {
+			return &parcel{method: http.MethodDelete, path: "/users/" + id, again: true}
+		}, id)
+		if err == nil && isNowhere(a) {
+			var gone bool
+			if gone, err = k.gone(id); err == nil && !gone && n == 0 {
+				continue
+			} else if err == nil && !gone {
+				err = k.fault(dirsync.Unavailable, fmt.Errorf("account %s is there for a part of the service only", id))
+			}
+		}
+		switch {
+		case err != nil:
+			return k.wrap(err)
+		case a.status/100 != 2 && !isNowhere(a):
+			return k.refused(a, nil, id)
+		}
+		break
 	}
 	k.id = id
 	k.w.known.left(id, k.w.client.cfg.Now())

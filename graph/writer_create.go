@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -64,11 +63,7 @@ func (k *work) mine() (*dirsync.Record, error) {
 		}
 		k.w.known.forget(k.ch.Person)
 	}
-	mine, err := k.owned()
-	if err != nil || len(mine) == 0 {
-		return nil, err
-	}
-	return &mine[0], nil
+	return k.owned()
 }
 
 // free refuses an account that is another person's.
@@ -191,8 +186,8 @@ func (k *work) conceive() (*birth, error) {
 		return nil, err
 	}
 	b.began = k.w.client.cfg.Now().Add(k.w.client.clockSkew())
-	if since, doubted := k.w.known.doubt(k.ch.Person); doubted {
-		b.began, b.lost, b.doubted = since, true, true
+	if d, doubted := k.w.known.doubt(k.ch.Person); doubted {
+		b.began, b.lost, b.doubted = d.since, true, true
 	}
 	return b, nil
 }
@@ -215,7 +210,8 @@ func (k *work) mend(b *birth, a answer, n int) (bool, error) {
 	switch {
 	case n+1 >= mostTries:
 		return false, nil
-	case r.duplicate() && r.property() == nicknameName && b.nickname:
+	case r.duplicate() && b.nickname && (r.property() == nicknameName || r.property() == "" && k.nameFree(b)):
+		b.nickname = r.property() != "" // of what may have been another conflict, one try is enough
 		suffix, err := below(0xfffff)
 		if err != nil {
 			return false, k.fault(dirsync.Unavailable, errors.New("no nickname could be made up"))
@@ -229,29 +225,40 @@ func (k *work) mend(b *birth, a answer, n int) (bool, error) {
 	return false, nil
 }
 
-// taken deals with an account that was refused. What a name or address conflicts with may be the account itself.
+// nameFree tells whether nobody is seen to have the user principal name.
+func (k *work) nameFree(b *birth) bool {
+	_, there, err := k.w.get(k.p, b.upn)
+	return !there && err == nil
+}
+
+// taken deals with an account that was refused. What a name conflicts with may be the account itself, which an earlier try
+// has made, and which the tenant does not show everywhere yet.
 func (k *work) taken(b *birth, a answer) (dirsync.Account, error) {
-	if !parseRefusal(a.body).duplicate() {
-		err := k.refused(a, k.ch.After, "")
+	r := parseRefusal(a.body)
+	give := func(err error) (dirsync.Account, error) {
 		if b.lost {
 			err = k.undecided(b, err)
 		}
 		return dirsync.Account{}, err
 	}
-	for n := 0; ; n++ {
-		r, err := k.born(b)
+	if !r.duplicate() {
+		return give(k.refused(a, k.ch.After, ""))
+	}
+	about := r.property()
+	for n, waited := 0, time.Duration(0); ; n++ {
+		holder, there, err := k.w.get(k.p, b.upn)
 		switch {
-		case r != nil || err != nil:
-			return k.recovered(b, r, err)
-		case !b.lost:
-			return dirsync.Account{}, k.refused(a, k.ch.After, "")
+		case err != nil:
+			return dirsync.Account{}, k.undecided(b, err)
+		case there && k.mayBe(b, holder):
+			return k.recovered(b, &holder, nil)
+		case there:
+			return dirsync.Account{}, k.heldBy(principalName, b.upn, string(holder.ID), nil)
+		case about != "" && about != principalName || waited+backOff(n) > patience:
+			return give(k.refused(a, k.ch.After, ""))
 		}
-		// The tenant has it and does not show it yet, which is very likely what was sent first.
-		wait := backOff(n)
-		if now := k.w.client.cfg.Now().Add(k.w.client.clockSkew()); now.Add(wait).Sub(b.began) > patience {
-			return dirsync.Account{}, k.undecided(b, k.refused(a, k.ch.After, ""))
-		}
-		if err := k.p.pause(wait); err != nil {
+		waited += backOff(n)
+		if err := k.p.pause(backOff(n)); err != nil {
 			return dirsync.Account{}, k.undecided(b, err)
 		}
 	}
@@ -264,20 +271,20 @@ const slack = time.Minute
 // error is nobody, or somebody else.
 func (k *work) born(b *birth) (*dirsync.Record, error) {
 	r, there, err := k.w.get(k.p, b.upn)
-	if err != nil || !there {
+	if err != nil || !there || !k.mayBe(b, r) {
 		return nil, err
 	}
+	return &r, nil
+}
+
+// mayBe tells whether an account is the one that is wanted. Without an anchor, one that was there before is somebody
+// else's.
+func (k *work) mayBe(b *birth, r dirsync.Record) bool {
 	if k.w.cfg.Anchor != "" && k.ch.Person != "" {
-		if k.w.owner(r) == k.ch.Person {
-			return &r, nil
-		}
-		return nil, nil //nolint:nilnil // it is somebody else's
+		return k.w.owner(r) == k.ch.Person
 	}
 	title, _ := k.ch.After.Get(displayName)
-	if b.lost && b.ours(r) && decode(title.Type, inside(r.Attrs, displayName)) == title {
-		return &r, nil
-	}
-	return nil, nil //nolint:nilnil // without an anchor, one that was there before is nobody's
+	return b.lost && b.ours(r) && decode(title.Type, inside(r.Attrs, displayName)) == title
 }
 
 // ours tells whether an account can have been made by what was sent.
@@ -310,7 +317,7 @@ func (k *work) recovered(b *birth, r *dirsync.Record, err error) (dirsync.Accoun
 
 // undecided says that an account may have been made, and remembers it.
 func (k *work) undecided(b *birth, err error) error {
-	k.w.known.doubted(k.ch.Person, b.began)
+	k.w.known.doubted(k.ch.Person, b.began, k.w.client.cfg.Now())
 	wrapped := k.wrap(err)
 	return k.partly(wrapped)
 }
@@ -396,6 +403,9 @@ func (k *work) restore(r dirsync.Record) (dirsync.Account, error) {
 	if err != nil {
 		return dirsync.Account{}, k.wrap(err)
 	}
+	if there && other.ID != r.ID && k.w.cfg.Anchor != "" && k.ch.Person != "" && k.w.owner(other) == k.ch.Person {
+		return k.adopt(other) // they have another one by now, of which we had not heard
+	}
 	if there && other.ID != r.ID {
 		return dirsync.Account{}, k.heldBy(principalName, wanted.Text, string(other.ID), nil)
 	}
@@ -404,36 +414,31 @@ func (k *work) restore(r dirsync.Record) (dirsync.Account, error) {
 		doc["newUserPrincipalName"] = wanted.Text
 	}
 	body, _ := json.Marshal(doc) // texts always marshal
-	for n := 0; ; n++ {
-		a, err := k.p.ask(&parcel{method: http.MethodPost, path: "/directory/deletedItems/" + url.PathEscape(string(r.ID)) + "/restore", body: body})
+	id := string(r.ID)
+	l := &parcel{method: http.MethodPost, path: "/directory/deletedItems/" + id + "/restore", body: body, again: true}
+	a, err := k.p.ask(l)
+	switch {
+	case err != nil:
+		return dirsync.Account{}, k.wrap(err)
+	case a.status/100 == 2:
+		return k.restored(id)
+	}
+	if l.tries > 0 || isNowhere(a) {
+		// It may have come back at an earlier try, or by somebody else's hand.
+		if l.tries > 0 {
+			k.w.known.appeared(id, k.w.client.cfg.Now())
+		}
+		_, there, err := k.w.get(k.p, id)
 		switch {
-		case errors.Is(err, errUnsure):
-			if _, there, lookErr := k.w.get(k.p, string(r.ID)); lookErr == nil && there {
-				break
-			}
-			if n >= 2 || k.p.pause(backOff(n)) != nil {
-				return dirsync.Account{}, k.wrap(err)
-			}
-			continue
 		case err != nil:
 			return dirsync.Account{}, k.wrap(err)
+		case there:
+			return k.restored(id)
 		case isNowhere(a):
-			if _, there, err := k.w.get(k.p, string(r.ID)); err != nil || !there {
-				return k.postUnless(err)
-			}
-		case a.status/100 != 2:
-			return dirsync.Account{}, k.refused(a, dirsync.Values{{Field: principalName, Value: wanted}}, string(r.ID))
+			return k.post() // it is kept no more
 		}
-		return k.restored(string(r.ID))
 	}
-}
-
-// postUnless makes a new account, because the deleted one is kept no more, unless that could not be learned.
-func (k *work) postUnless(err error) (dirsync.Account, error) {
-	if err != nil {
-		return dirsync.Account{}, k.wrap(err)
-	}
-	return k.post()
+	return dirsync.Account{}, k.refused(a, dirsync.Values{{Field: principalName, Value: wanted}}, id)
 }
 
 // restored goes on with an account that has come back.

@@ -187,32 +187,38 @@ func query(options ...string) string {
 }
 
 // list asks for the accounts of a filter, within a batch. Some tenants answer filters of some properties from their index
-// alone; then it is asked, and may lag.
+// alone; then it is asked from there on, and may lag.
 func (w *Writer) list(p *post, filter string) ([]dirsync.Record, error) {
+	if !w.eventual.Load() {
+		records, err := w.filtered(p, filter, false)
+		if !errors.Is(err, errRefused) {
+			return records, err
+		}
+		w.client.cfg.Log.Info().Msg("looking accounts up in the tenant's index, because a filter is not answered otherwise")
+		w.eventual.Store(true)
+	}
+	return w.filtered(p, filter, true)
+}
+
+// filtered asks for the accounts of a filter, from the tenant's index or not. It wraps errRefused when only the index can
+// answer.
+func (w *Writer) filtered(p *post, filter string, index bool) ([]dirsync.Record, error) {
 	selected, expand := w.selected()
+	options := []string{"$filter", filter, "$select", strings.Join(selected, ","), "$expand", strings.Join(expand, ",")}
+	var header map[string]string
+	if index {
+		options = append(options, "$count", "true")
+		header = map[string]string{"ConsistencyLevel": "eventual"} // of every page
+	}
 	var all []dirsync.Record
-	trail, next := newTrail(), ""
+	trail, path := newTrail(), "/users"+query(options...)
 	for {
-		l := &parcel{method: http.MethodGet, path: next}
-		eventual := w.eventual.Load()
-		if next == "" {
-			options := []string{"$filter", filter, "$select", strings.Join(selected, ","), "$expand", strings.Join(expand, ",")}
-			if eventual {
-				options = append(options, "$count", "true")
-			}
-			l.path = "/users" + query(options...)
-		}
-		if eventual {
-			l.header = map[string]string{"ConsistencyLevel": "eventual"}
-		}
-		a, err := p.ask(l)
+		a, err := p.ask(&parcel{method: http.MethodGet, path: path, header: header})
 		switch {
 		case err != nil:
 			return nil, err
-		case a.status == http.StatusBadRequest && !eventual && next == "" && parseGraphError(a.body).is("Request_UnsupportedQuery"):
-			w.client.cfg.Log.Info().Msg("looking accounts up in the tenant's index, because a filter is not answered otherwise")
-			w.eventual.Store(true)
-			continue
+		case a.status == http.StatusBadRequest && !index && parseGraphError(a.body).is("Request_UnsupportedQuery"):
+			return nil, fmt.Errorf("%w: %w", errRefused, w.client.graphError(p.op, a))
 		case a.status != http.StatusOK:
 			return nil, w.client.graphError(p.op, a)
 		}
@@ -230,12 +236,12 @@ func (w *Writer) list(p *post, filter string) ([]dirsync.Record, error) {
 		if trail.crosses(env.next) {
 			return nil, trail.error(p.op)
 		}
-		next = w.relative(env.next)
+		path = relative(env.next)
 	}
 }
 
 // relative is a link that checkList has accepted, as the requests of a batch have it.
-func (w *Writer) relative(link string) string {
+func relative(link string) string {
 	u, err := url.Parse(link)
 	if err != nil {
 		return "/users"

@@ -24,13 +24,16 @@ type acquaintances struct {
 	// made says when an account was made or brought back, gone when it was deleted, as long as somebody may not have heard.
 	made, gone map[string]time.Time
 	swept      time.Time
-	// doubts says since when an account may be there that nobody has confirmed.
-	doubts map[dirsync.ID]time.Time
+	// doubts are people who may have an account that nobody has confirmed.
+	doubts map[dirsync.ID]doubt
 }
+
+// doubt says when an account was first sent that may be there, and when last.
+type doubt struct{ since, last time.Time }
 
 func newAcquaintances() *acquaintances {
 	return &acquaintances{recent: map[dirsync.ID]string{}, older: map[dirsync.ID]string{}, made: map[string]time.Time{}, gone: map[string]time.Time{},
-		doubts: map[dirsync.ID]time.Time{}}
+		doubts: map[dirsync.ID]doubt{}}
 }
 
 // met notes whose an account is.
@@ -48,19 +51,22 @@ func (k *acquaintances) met(person dirsync.ID, account string) {
 }
 
 // doubted notes that an account may have been made for somebody since a moment, and doubt says so.
-func (k *acquaintances) doubted(person dirsync.ID, since time.Time) {
+func (k *acquaintances) doubted(person dirsync.ID, since, now time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if _, known := k.doubts[person]; person != "" && !known && len(k.doubts) < mostKnown {
-		k.doubts[person] = since
+	if d, known := k.doubts[person]; known {
+		since = d.since
+	}
+	if person != "" && len(k.doubts) < mostKnown {
+		k.doubts[person] = doubt{since, now}
 	}
 }
 
-func (k *acquaintances) doubt(person dirsync.ID) (time.Time, bool) {
+func (k *acquaintances) doubt(person dirsync.ID) (doubt, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	since, ok := k.doubts[person]
-	return since, ok
+	d, ok := k.doubts[person]
+	return d, ok
 }
 
 // appeared notes that an account was made, or has come back, and left that it was deleted.

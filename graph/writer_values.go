@@ -32,6 +32,11 @@ func (w *Writer) document(values dirsync.Values, isNew bool) map[string]any {
 			}
 		}
 	}
+	if object, ok := doc[orgData].(map[string]any); ok && isNew && len(object) == 1 {
+		_, one, _ := strings.Cut(division, "/")
+		_, other, _ := strings.Cut(costCenter, "/")
+		doc[orgData] = map[string]any{one: object[one], other: object[other]} // both have to be sent
+	}
 	return doc
 }
 
