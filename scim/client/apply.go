@@ -235,7 +235,15 @@ func (w *work) free(ctx context.Context, id string) (string, error) {
 		case err != nil:
 			return "", w.wrap(err)
 		}
-		owner = source(o)
+		if said := source(o); said != "" {
+			owner = said
+		} else if !w.c.profile.NoExternalID {
+			// It is nobody's, or the target says whose accounts are in lists only.
+			if err := w.v.dir.refresh(ctx, 0, nil); err != nil {
+				return "", w.wrap(err)
+			}
+			owner, _ = w.v.dir.owner(id)
+		}
 	}
 	if owner != "" && owner != w.ch.Person {
 		e := w.fault(dirsync.Conflict, fmt.Errorf("account %s is joined to %s", id, owner))

@@ -17,7 +17,7 @@ func (w *work) confirm(ctx context.Context, id string, m change, o *scim.Object)
 	if w.c.profile.Write != WriteAuto || o == nil || identifier(o) != id {
 		return o, nil
 	}
-	kept := w.kept(m, o)
+	kept := w.kept(m, o, true)
 	if len(kept) == 0 {
 		return o, nil
 	}
@@ -25,13 +25,13 @@ func (w *work) confirm(ctx context.Context, id string, m change, o *scim.Object)
 	put, err := w.replace(ctx, id, m)
 	status := said(err)
 	switch {
-	case err == nil && put != nil && len(w.kept(m, put)) < len(kept):
+	case err == nil && put != nil && len(w.kept(m, put, true)) < len(kept):
 		w.c.noPatch()
 		o = put
 	case err != nil && status != http.StatusNotImplemented && status != http.StatusMethodNotAllowed && status != http.StatusNotFound && status != http.StatusForbidden:
 		return nil, w.partly(err)
 	}
-	still := w.kept(m, o)
+	still := w.kept(m, o, false)
 	w.c.mu.Lock()
 	defer w.c.mu.Unlock()
 	for _, field := range still {
@@ -41,8 +41,8 @@ func (w *work) confirm(ctx context.Context, id string, m change, o *scim.Object)
 }
 
 // kept are the fields of a change whose new values an answer does not show, but what was there before, or nothing. A
-// third value is what the target made of the new one.
-func (w *work) kept(m change, o *scim.Object) (out []string) {
+// third value is what the target made of the new one. Strictly, so is an address in other letter case.
+func (w *work) kept(m change, o *scim.Object, strictly bool) (out []string) {
 	if active, said := o.Bool("active"); m.active != nil && said && active != *m.active && w.v.urn == scim.UserURN {
 		out = append(out, "active")
 	}
@@ -60,8 +60,8 @@ func (w *work) kept(m change, o *scim.Object) (out []string) {
 			shown = p.decode(f.Field, x)
 		}
 		was, known := w.ch.Before.Get(v.Field)
-		switch {
-		case shown.Same(w.target(v.Value)):
+		switch want := w.target(v.Value); {
+		case shown == want || !strictly && shown.Same(want):
 		case v.Value.IsNull() || shown.IsNull() || !known || shown.Same(was) || was.Type == dirsync.Reference:
 			out = append(out, v.Field)
 		}

@@ -39,7 +39,7 @@ func (c *Client) listed(o *scim.Object) dirsync.Account {
 	a := c.account(c.users, o, func(id string) dirsync.ID { person, _ := c.users.dir.owner(id); return person })
 	if groups, said := c.groupsIn(o); said {
 		a.Values = a.Values.Set(dirsync.GroupsField, dirsync.NewList(groups))
-	} else {
+	} else if c.memberships(dirsync.GroupsField) {
 		a.Unsaid = []string{dirsync.GroupsField}
 	}
 	return a

@@ -126,8 +126,11 @@ func (w *work) reread(ctx context.Context, id string) (dirsync.Account, error) {
 		return dirsync.Account{}, w.wrap(err)
 	}
 	a := w.account(o)
-	if w.c.profile.NoExternalID {
+	switch {
+	case w.c.profile.NoExternalID:
 		a.Source = w.ch.Person
+	case a.Source == "":
+		a.Source, _ = w.v.dir.owner(id) // it need not say
 	}
 	return a, nil
 }
@@ -177,14 +180,7 @@ func (w *work) modified(ctx context.Context, id string, m change, o *scim.Object
 	}
 	if o != nil && identifier(o) == id {
 		a := w.account(o)
-		if a.Source == "" && m.person != "" {
-			a.Source = m.person
-		}
-		if a.Source == "" {
-			w.v.dir.changed(id, name.Text) // it does not say whose it is, which need not mean that it is nobody's
-			return a, nil
-		}
-		w.v.dir.noted(id, a.Source, name.Text)
+		w.owned(&a, m.person, name.Text)
 		return a, nil
 	}
 	if person != "" {
@@ -197,6 +193,25 @@ func (w *work) modified(ctx context.Context, id string, m change, o *scim.Object
 		a.Values = slices.Clone(m.values)
 	}
 	return a, nil
+}
+
+// owned notes whose an account is. An answer that does not say need not mean that it is nobody's: then it is whose it has
+// just become, or whose it is known to be.
+func (w *work) owned(a *dirsync.Account, person dirsync.ID, name string) {
+	owner := a.Source
+	if owner == "" {
+		if owner = person; owner == "" {
+			owner, _ = w.v.dir.owner(a.ID)
+		}
+	}
+	if owner == "" {
+		w.v.dir.changed(a.ID, name)
+		return
+	}
+	w.v.dir.noted(a.ID, owner, name)
+	if !w.c.profile.NoExternalID {
+		a.Source = owner
+	}
 }
 
 // joinsBlindly tells a change of memberships of which it is not known which there are already. Some targets make somebody

@@ -67,6 +67,9 @@ func (c *call) list(t *table) answer {
 	if q.WrongTotal {
 		page.TotalResults = len(page.Resources)
 	}
+	if page.TotalResults += q.Uncounted; q.MostTotal > 0 {
+		page.TotalResults = min(page.TotalResults, q.MostTotal)
+	}
 	body, err := json.Marshal(&page)
 	if err != nil {
 		return c.fail(&scim.Error{Status: 500})

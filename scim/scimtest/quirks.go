@@ -14,9 +14,11 @@ type Quirks struct {
 	PageSize, DefaultPage int
 	// ForceCursor pages by cursor whatever is asked for: the first answer has a nextCursor, and startIndex is ignored.
 	ForceCursor bool
-	// WrongTotal claims that the resources on the page are all there are. LowerResources writes "resources". RefuseZero
+	// WrongTotal claims that the resources on the page are all there are, MostTotal that there are at most so many (zero
+	// means no limit), and Uncounted adds so many that are never shown. LowerResources writes "resources". RefuseZero
 	// answers 400 to count=0. IgnoreStart always answers the first page.
 	WrongTotal, LowerResources, RefuseZero, IgnoreStart bool
+	MostTotal, Uncounted                                int
 	// FilterIgnored answers every filter with everybody, FilterRefused with 400 invalidFilter, NoExternalFilter so for
 	// externalId only, and EmptyExternalFilter finds nobody by externalId.
 	FilterIgnored, FilterRefused, NoExternalFilter, EmptyExternalFilter bool
@@ -26,6 +28,9 @@ type Quirks struct {
 	// FirstOperation carries out the first operation of a PATCH only. StrictTarget answers 400 noTarget to a replace whose
 	// value path selects nothing.
 	FirstOperation, StrictTarget bool
+	// BlindPatch answers 200 to operations whose path has dots or brackets, and keeps what was there. ShyAnswers leaves
+	// externalId out of every answer that is not a list.
+	BlindPatch, ShyAnswers bool
 	// BadForMissing answers 400 where 404 is meant, BadForDuplicate 400 where 409 is meant.
 	BadForMissing, BadForDuplicate bool
 	// NoExternalID forgets externalId. ExactNames tells user names apart by letter case.

@@ -155,6 +155,9 @@ func (a *App) drop(t *table, e *entry) {
 // show is a resource as it is answered.
 func (c *call) show(t *table, e *entry, status int) answer {
 	o := c.shown(t, e)
+	if c.Quirks.ShyAnswers {
+		o.Delete("externalId")
+	}
 	body, err := json.Marshal(o)
 	if err != nil {
 		return c.fail(&scim.Error{Status: 500})

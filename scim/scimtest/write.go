@@ -78,6 +78,12 @@ func (c *call) patch(t *table, e *entry) answer {
 			}
 		}
 	}
+	if c.Quirks.BlindPatch && t == c.users {
+		p.Operations = slices.DeleteFunc(p.Operations, func(op scim.Operation) bool { return op.Path.Sub != "" || op.Path.Filter != nil || op.Path.URN != "" })
+		if len(p.Operations) == 0 {
+			return c.show(t, e, http.StatusOK)
+		}
+	}
 	o, _, err := t.kind.Apply(c.whole(t, e), p)
 	if err != nil {
 		return c.fail(scim.AsError(err))
