@@ -29,10 +29,13 @@ type joining struct {
 
 // find looks for the accounts of those of people who would get one.
 func (j *joining) find(ctx context.Context, people []dirsync.Person, decisions []dirsync.Decision) error {
+	if err := j.findLost(ctx, people, decisions); err != nil {
+		return err
+	}
 	var open []int
 	for i, d := range decisions {
 		// Somebody whose creation is in doubt may have an account already, which the target finds first.
-		if d.Change != nil && d.Change.Kind == dirsync.Create && people[i].Link.Account == "" {
+		if d.Change != nil && d.Change.Kind == dirsync.Create && d.Change.Account == "" {
 			open = append(open, i)
 		}
 	}
@@ -47,16 +50,9 @@ func (j *joining) find(ctx context.Context, people []dirsync.Person, decisions [
 		if len(who) == 0 {
 			continue
 		}
-		var found [][]dirsync.Account
-		err := j.patiently(func() (err error) {
-			found, err = j.finder.Find(ctx, field, values)
-			return err
-		})
-		if err == nil {
-			err = j.own(ctx, found)
-		}
+		found, err := j.look(ctx, field, values)
 		if err != nil {
-			return fmt.Errorf("look for accounts that are there already: %w", err)
+			return err
 		}
 		for n, i := range who {
 			if j.settle(&decisions[i], field, values[n], found[n]) {
