@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"dirsync"
 	"dirsync/scim"
@@ -50,6 +51,8 @@ type shape struct {
 type field struct {
 	dirsync.Field
 	places []place
+	// shown is true once the target has shown a value of it, of anybody.
+	shown *atomic.Bool
 }
 
 // place is where a field is kept.
@@ -126,7 +129,7 @@ func (s *shape) add(fp FieldPath) error {
 		f.places = append(f.places, p)
 		return nil
 	}
-	s.fields = append(s.fields, field{Field: fp.Field, places: []place{p}})
+	s.fields = append(s.fields, field{Field: fp.Field, places: []place{p}, shown: new(atomic.Bool)})
 	return nil
 }
 

@@ -104,8 +104,8 @@ func (w *work) partly(err error) error {
 // join writes memberships of one group. What the target refuses together is tried in halves, so that one member whom it
 // does not take keeps nobody else out; that somebody is a member already, or is none any more, is what was wanted.
 func (c *Client) join(ctx context.Context, group string, part []joining, failed func(joining, error)) {
-	k := call{op: "change members of a group", method: http.MethodPatch, path: c.groups.dir.path(group), body: c.memberPatch(part)}
-	_, err := c.do(ctx, k)
+	k := call{op: "change members of a group", method: http.MethodPatch, path: c.groups.dir.path(group)}
+	err := c.sendMembers(ctx, k, c.memberOperations(part))
 	status := said(err)
 	refused := status == http.StatusBadRequest || status == http.StatusNotFound || status == http.StatusConflict || status == http.StatusRequestEntityTooLarge || status == http.StatusUnprocessableEntity
 	switch {
@@ -122,8 +122,23 @@ func (c *Client) join(ctx context.Context, group string, part []joining, failed 
 	}
 }
 
-// memberPatch is the body that begins and ends memberships.
-func (c *Client) memberPatch(part []joining) *scim.Object {
+// sendMembers sends operations, in as many requests as the dialect wants.
+func (c *Client) sendMembers(ctx context.Context, k call, ops []scim.Operation) error {
+	d, size := c.profile.Dialect, len(ops)
+	if d.MaxOperations > 0 {
+		size = d.MaxOperations
+	}
+	for some := range slices.Chunk(ops, size) {
+		k.body = (&scim.Patch{Operations: some}).Document(d)
+		if _, err := c.do(ctx, k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// memberOperations begin and end memberships.
+func (c *Client) memberOperations(part []joining) []scim.Operation {
 	var ops []scim.Operation
 	var add, remove []any
 	for _, j := range part {
@@ -145,5 +160,5 @@ func (c *Client) memberPatch(part []joining) *scim.Object {
 	if add != nil {
 		ops = append(ops, scim.Operation{Op: scim.Add, Path: members, Value: add})
 	}
-	return (&scim.Patch{Operations: ops}).Document(c.profile.Dialect)
+	return ops
 }

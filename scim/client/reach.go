@@ -8,7 +8,7 @@ import (
 
 // Reach makes sure, with one request that changes nothing, that the application is there and lets us in.
 func (c *Client) Reach(ctx context.Context) error {
-	_, err := c.count(ctx, "reach the application", "/Users")
+	_, err := c.count(ctx, "reach "+c.name, "/Users")
 	return err
 }
 

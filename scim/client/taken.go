@@ -4,6 +4,8 @@ import (
 	"context"
 	"maps"
 	"net/http"
+	"strings"
+	"unicode"
 
 	"dirsync"
 	"dirsync/scim"
@@ -40,8 +42,10 @@ func (w *work) confirm(ctx context.Context, id string, m change, o *scim.Object)
 	return o, nil
 }
 
-// kept are the fields of a change whose new values an answer does not show, but what was there before, or nothing. A
-// third value is what the target made of the new one. Strictly, so is an address in other letter case.
+// kept are the fields of a change of which an answer shows that they are not as written: what was there before, or
+// something that was to go. That nothing is shown says something only of a field that the target does show, because PUT
+// could lose what it hides; and what is alike is what the target made of the new value. Strictly, an address in other
+// letter case is not as written.
 func (w *work) kept(m change, o *scim.Object, strictly bool) (out []string) {
 	if active, said := o.Bool("active"); m.active != nil && said && active != *m.active && w.v.urn == scim.UserURN {
 		out = append(out, "active")
@@ -60,11 +64,36 @@ func (w *work) kept(m change, o *scim.Object, strictly bool) (out []string) {
 			shown = p.decode(f.Field, x)
 		}
 		was, known := w.ch.Before.Get(v.Field)
-		switch want := w.target(v.Value); {
+		want := w.target(v.Value)
+		var untouched bool
+		switch {
 		case shown == want || !strictly && shown.Same(want):
-		case v.Value.IsNull() || shown.IsNull() || !known || shown.Same(was) || was.Type == dirsync.Reference:
+		case shown.IsNull():
+			untouched = f.shown.Load()
+		case want.IsNull() || want.Type == dirsync.Reference:
+			untouched = true
+		case known:
+			untouched = shown.Same(was)
+		default:
+			untouched = shown.Same(want) || !alike(shown.Text, want.Text)
+		}
+		if untouched {
 			out = append(out, v.Field)
 		}
 	}
 	return out
+}
+
+// alike tells texts one of which has all letters and digits of the other, in their order: "+49 30 1" and "030-1".
+func alike(a, b string) bool {
+	plain := func(s string) string {
+		return strings.Map(func(r rune) rune {
+			if unicode.IsLetter(r) || unicode.IsDigit(r) {
+				return r
+			}
+			return -1
+		}, dirsync.Fold(s))
+	}
+	a, b = plain(a), plain(b)
+	return strings.Contains(a, b) || strings.Contains(b, a)
 }

@@ -170,6 +170,9 @@ func (c *Client) account(view *view, o *scim.Object, person func(id string) dirs
 		if x, ok := f.places[0].lookup(o); ok {
 			v = f.places[0].decode(f.Field, x)
 		}
+		if !v.IsNull() && !f.shown.Load() {
+			f.shown.Store(true)
+		}
 		if v.Type == dirsync.Reference {
 			if v.Text = string(person(v.Text)); v.Text == "" {
 				v = dirsync.Value{}

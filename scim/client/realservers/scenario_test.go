@@ -237,6 +237,17 @@ func (w *world) life() {
 		step("a name that another one gets", 2)
 	}
 
+	if w.s.keepsNames { // whoever has a name that somebody had once is refused, and nothing is doubled
+		late := user(300)
+		mail, _ := user(11).Get(dirsync.EmailAddress)
+		c, _ := w.s.open(w.T)
+		_, err := c.Apply(w.Context(), dirsync.Change{Kind: dirsync.Create, Person: person(300), After: late.Set(dirsync.EmailAddress, mail).Set("manager", dirsync.Value{})})
+		if dirsync.KindOf(err) != dirsync.Conflict {
+			w.Errorf("got %v, want a conflict about a name that somebody had once", err)
+		}
+		w.check("a name that was taken once")
+	}
+
 	w.asleep[person(20)], w.asleep[person(21)] = true, true
 	step("a deactivation", 2)
 	delete(w.asleep, person(20))
