@@ -218,14 +218,17 @@ func (k *work) notAllowed(e *dirsync.Error) {
 	if last := c.tokens.roles.Load(); last != nil {
 		roles = *last
 	}
-	enough := []string{writePermission, "Directory.ReadWrite.All", leastFor(k.ch.Kind)}
+	enough := []string{writePermission, leastFor(k.ch.Kind)}
+	if k.ch.Kind != dirsync.Delete {
+		enough = append(enough, "Directory.ReadWrite.All")
+	}
 	if !slices.ContainsFunc(enough, func(name string) bool { return slices.Contains(roles, name) }) {
 		e.Err = needed(writePermission, e.Err)
 		e.Hint = c.grantOf(writePermission, "and change the users") + " " + leastFor(k.ch.Kind) + " is the least that this change takes." + c.tokens.granted()
 		return
 	}
 	e.Hint = "The application may write users in general, so it is this account: only an application that holds a higher role itself, such as " +
-		"Privileged Authentication Administrator, may change who can sign in, phone numbers and other addresses of an administrator. Leave this person out, or give the application that role." + c.tokens.granted()
+		"Privileged Authentication Administrator, may change an administrator's user principal name, phone numbers, other addresses, and whether they can sign in, or delete them. Leave this person out, or give the application that role." + c.tokens.granted()
 }
 
 // advise says what can be done about values that are refused, and which one it is, as far as the refusal says.
