@@ -27,6 +27,9 @@ import (
 //	deleted           number → when, and the account as it was
 //	deletedOrder      when and number → nothing
 //	sizes             of groups: number → how many users are in it
+//	changes           number of the last change and number → nothing
+//	tombstones        number of the last change and number → when, of who is not there any more
+//	forgotten         up to which change tombstones were forgotten, and how many there are
 type accounts struct {
 	s      *Store
 	noun   string // "user"
@@ -108,6 +111,14 @@ func (a *accounts) load() error {
 	return err
 }
 
+// kind is what the accounts are to a source.
+func (a *accounts) kind() dirsync.Kind {
+	if a.users != nil {
+		return dirsync.KindGroup
+	}
+	return dirsync.KindUser
+}
+
 // id is the id of the account with a number.
 func (a *accounts) id(seq uint64) string {
 	s := strconv.FormatUint(seq, 10)
@@ -127,12 +138,24 @@ func (a *accounts) seq(id string) uint64 {
 	return seq
 }
 
-// account is an account as it is kept: with the values that are not null, of fields past and present.
-type account struct {
-	dirsync.Account
-	// in are the numbers of the groups that a user is in, sorted. Those of groups that are not there any more count for
-	// nothing.
-	in []uint64
+// numbered completes an account that was read with what its row does not say. In a file of before, accounts have changed
+// last when they were made, as far as anybody knows.
+func (a *accounts) numbered(r account, seq uint64) account {
+	r.ID = a.id(seq)
+	if r.number == 0 {
+		r.number = seq
+	}
+	return r
+}
+
+// nameOf is by what people and clients call an account.
+func (a *accounts) nameOf(r account) string {
+	field := dirsync.EmailAddress
+	if a.kind() == dirsync.KindGroup {
+		field = groupName
+	}
+	v, _ := r.Values.Get(field)
+	return v.Text
 }
 
 // lookupKey is something by which accounts can be found.
@@ -211,11 +234,13 @@ type accountsTx struct {
 	deletions   int  // in this transaction
 	lost        bool // whether an account lost a key
 	buf         []byte
+	history     history
 	// The rest is for users: the groups, and what is known of them so far.
 	groupsTx *accountsTx
 	known    map[uint64]groupState
 	numbers  map[string]uint64 // of groups, by their source ids
-	// resized is what the users of this transaction add to the sizes of groups, or take away as the two's complement.
+	// resized is what the users of this transaction add to the sizes of groups, or take away as the two's complement. It
+	// has every group that somebody has joined or left.
 	resized map[uint64]uint64
 }
 
@@ -282,6 +307,9 @@ func (x *accountsTx) write() error {
 	if err := x.resize(); err != nil {
 		return err
 	}
+	if err := x.writeHistory(); err != nil {
+		return err
+	}
 	if x.was == [2]uint64{x.count, x.kept} {
 		return nil
 	}
@@ -303,8 +331,7 @@ func (x *accountsTx) account(seq uint64, owned bool) (r account, ok bool, err er
 		d = decodeOwned(body)
 	}
 	r, err = decodeAccount(d)
-	r.ID = x.a.id(seq)
-	return r, true, rowError(x.a.noun, seq, err)
+	return x.a.numbered(r, seq), true, rowError(x.a.noun, seq, err)
 }
 
 // holder finds an account that has a key. skip, when not zero, is an account that does not count.
@@ -389,8 +416,7 @@ func (a *accounts) page(ctx context.Context, after *uint64, limit int) (page []d
 			if err != nil {
 				return rowError(a.noun, *after, err)
 			}
-			r.ID = a.id(*after)
-			shown, err := x.show(r)
+			shown, err := x.show(a.numbered(r, *after))
 			if err != nil {
 				return err
 			}

@@ -356,6 +356,9 @@ func (x *accountsTx) put(e *edit) error {
 		}
 		x.count++
 		was = nil
+		if err := x.log(e.seq, 0, joinsBack); err != nil {
+			return err
+		}
 	case e.seq == 0:
 		seq, err := x.rows.NextSequence()
 		if err != nil {
@@ -363,6 +366,9 @@ func (x *accountsTx) put(e *edit) error {
 		}
 		e.seq, e.now.ID = seq, x.a.id(seq)
 		x.count++
+		if err := x.log(e.seq, 0, joinsNew); err != nil {
+			return err
+		}
 	}
 	for _, k := range e.taken {
 		if err := x.index(x.a.keys, k.hash(), e.seq); err != nil {
@@ -372,6 +378,5 @@ func (x *accountsTx) put(e *edit) error {
 	if err := x.moveMember(e.seq, was, e.now.in); err != nil {
 		return err
 	}
-	x.buf = appendAccount(x.buf[:0], e.now)
-	return put(x.rows, seqKey(e.seq), x.arena.keep(x.buf))
+	return x.keep(e.seq, &e.now)
 }

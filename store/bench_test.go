@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -264,5 +265,101 @@ func BenchmarkOpen(b *testing.B) {
 		if err := s.Close(); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkDirectorySource reads the directory from the beginning, and what has changed since:
+//
+//	go test ./store -run '^$' -bench DirectorySource -benchtime 3x
+func BenchmarkDirectorySource(b *testing.B) {
+	ctx := context.Background()
+	s := filled(b)
+	d, err := s.Directory()
+	if err != nil {
+		b.Fatal(err)
+	}
+	read := func(b *testing.B, since dirsync.Cursor) (next dirsync.Cursor, people, size int) {
+		err := d.Source().Read(ctx, since, func(p dirsync.Page) error {
+			next = p.Next
+			people += len(p.Records)
+			for _, r := range p.Records {
+				for _, a := range r.Attrs {
+					size += len(a.Name) + len(a.Raw)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		return next, people, size
+	}
+	b.Run("all", func(b *testing.B) {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		stop, people, size := peak(), 0, 0
+		for b.Loop() {
+			_, people, size = read(b, "")
+		}
+		most := stop()
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(b.N*people)/b.Elapsed().Seconds(), "users/s")
+		b.ReportMetric(float64(size)/float64(people), "B/user")
+		b.ReportMetric(float64(after.TotalAlloc-before.TotalAlloc)/float64(b.N*people), "alloc-B/user")
+		b.ReportMetric(most, "peak-MB")
+	})
+	b.Run("nothing", func(b *testing.B) {
+		next, _, _ := read(b, "")
+		for b.Loop() {
+			if _, people, _ := read(b, next); people > 0 {
+				b.Fatal(people)
+			}
+		}
+	})
+}
+
+// BenchmarkDirectoryEdits makes, changes and deletes users of the directory, a batch at a time, without a sync:
+//
+//	go test ./store -run '^$' -bench DirectoryEdits -benchtime 1x
+func BenchmarkDirectoryEdits(b *testing.B) {
+	ctx := context.Background()
+	for range b.N {
+		s := open(b, store.Options{})
+		d, err := s.Directory()
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, phase := range []struct {
+			name   string
+			change func(n int) dirsync.Change
+		}{
+			{"create", func(n int) dirsync.Change {
+				return dirsync.Change{Kind: dirsync.Create, Person: guid(n), After: benchValues(n)}
+			}},
+			{"update", func(n int) dirsync.Change {
+				return dirsync.Change{Kind: dirsync.Update, Account: fmt.Sprintf("u%08d", n+1), After: benchValues(n)[2:].With(dirsync.Values{
+					{Field: dirsync.FirstName, Value: dirsync.Value{Type: dirsync.Text, Text: "Other"}}})}
+			}},
+			{"delete", func(n int) dirsync.Change {
+				return dirsync.Change{Kind: dirsync.Delete, Account: fmt.Sprintf("u%08d", n+1)}
+			}},
+		} {
+			var took time.Duration
+			for from := 0; from < *benchPeople; from += benchBatch {
+				changes := make([]dirsync.Change, 0, benchBatch)
+				for n := from; n < min(from+benchBatch, *benchPeople); n++ {
+					changes = append(changes, phase.change(n))
+				}
+				start := time.Now()
+				for _, out := range d.ApplyAll(ctx, changes) {
+					if out.Err != nil {
+						b.Fatal(out.Err)
+					}
+				}
+				took += time.Since(start)
+			}
+			b.ReportMetric(float64(*benchPeople)/took.Seconds(), phase.name+"/s")
+		}
+		b.ReportMetric(0, "ns/op")
 	}
 }

@@ -118,6 +118,7 @@ func drawAccount(r *rapid.T) account {
 		last += rapid.Uint64Range(1, 1<<50).Draw(r, "group")
 		out.in = append(out.in, last)
 	}
+	out.number = optional(r, func() uint64 { return rapid.Uint64Min(1).Draw(r, "number") })
 	return out
 }
 
@@ -138,10 +139,10 @@ func common(v any) any {
 		v.kept = 0
 		return v
 	case account:
-		v.in = nil
+		v.in, v.number = nil, 0
 		return v
 	case deletedAccount:
-		v.in = nil
+		v.in, v.number = nil, 0
 		return v
 	default:
 		return v
@@ -321,6 +322,12 @@ func TestMigrate(t *testing.T) {
 		}
 		defer db.Close()
 		return (&Store{db: db, opts: opts}).migrate(steps)
+	}
+	// As if this were a file of the first schema.
+	if db, err := bolt.Open(path, 0o600, &bolt.Options{NoFreelistSync: true}); err != nil {
+		t.Fatal(err)
+	} else if err := errors.Join(db.Update(func(tx *bolt.Tx) error { return writeSchema(tx, 1) }), db.Close()); err != nil {
+		t.Fatal(err)
 	}
 	if err := with(Options{ReadOnly: true}, do("a", nil)); dirsync.KindOf(err) != dirsync.Invalid {
 		t.Errorf("got %v for an older schema that may only be looked at", err)

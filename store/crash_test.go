@@ -48,6 +48,12 @@ func TestMain(m *testing.M) {
 			w.must(w.groupStep())
 			fmt.Println(w.people, w.accounts)
 		}
+	case "edit":
+		w.must(w.open())
+		for n := 1; ; n++ {
+			w.must(w.editStep())
+			fmt.Println(n)
+		}
 	case "tell":
 		w.must(w.open())
 		w.tell()

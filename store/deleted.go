@@ -1,10 +1,14 @@
 package store
 
 import (
+	"context"
 	"encoding/binary"
+	"fmt"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"dirsync"
 )
 
 // A deleted account is kept as it was for a while, so that it can be brought back under its id. Those that were deleted
@@ -53,8 +57,7 @@ func (x *accountsTx) deletedAccount(seq uint64) (r account, when time.Time, ok b
 		return r, when, false, err
 	}
 	when, r, err = decodeDeleted(decodeOwned(body))
-	r.ID = x.a.id(seq)
-	return r, when, true, rowError("deleted "+x.a.noun, seq, err)
+	return x.a.numbered(r, seq), when, true, rowError("deleted "+x.a.noun, seq, err)
 }
 
 // restorable reads a deleted account that may still be brought back.
@@ -74,6 +77,9 @@ func (x *accountsTx) keepDeleted(seq uint64, r account) error {
 		return err
 	}
 	when := x.s.opts.Now().UTC()
+	if r.number, err = x.relist(seq, r.number); err != nil {
+		return err
+	}
 	x.kept++
 	x.deletions++
 	x.buf = appendDeleted(x.buf[:0], when, r)
@@ -122,15 +128,58 @@ func (x *accountsTx) forgetDeleted() error {
 		if x.kept <= uint64(x.s.opts.MaxDeleted) && !x.tooOld(when) {
 			return nil
 		}
-		key := append([]byte(nil), k...)
-		if err := x.dropDeleted(key); err != nil {
-			return err
-		}
-		if err := x.forgetSize(binary.BigEndian.Uint64(key[8:])); err != nil {
+		if err := x.forget(append([]byte(nil), k...)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// forget forgets the deleted account with a key in the order, for good.
+func (x *accountsTx) forget(key []byte) error {
+	seq := binary.BigEndian.Uint64(key[8:])
+	r, _, _, err := x.deletedAccount(seq)
+	if err != nil {
+		// A row that cannot be read any more must not stop everybody from writing.
+		if r.number, err = x.listed(seq); err != nil {
+			return err
+		}
+	}
+	if err := x.bury(seq, r.number, x.s.opts.Now().UTC()); err != nil {
+		return err
+	}
+	if err := x.dropDeleted(key); err != nil {
+		return err
+	}
+	return x.forgetSize(seq)
+}
+
+// Forget forgets deleted accounts for good, before their time: nothing is kept of them but that their ids were given.
+// Accounts of which nothing is kept are no error. One that is not deleted is an *dirsync.Error of kind Invalid, and then
+// nothing is forgotten.
+func (a *accounts) Forget(ctx context.Context, ids ...string) error {
+	return a.update(ctx, "forget deleted "+a.noun+"s", func(x *accountsTx) error {
+		for _, id := range ids {
+			seq := a.seq(id)
+			switch _, there, err := x.account(seq, false); {
+			case err != nil:
+				return err
+			case there:
+				return &dirsync.Error{Kind: dirsync.Invalid, Err: fmt.Errorf("%s is not deleted", id), Hint: "Delete it first."}
+			}
+			_, when, ok, err := x.deletedAccount(seq)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				continue
+			}
+			if err := x.forget(deletedKey(when, seq)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // forgetSize forgets how many users were in a group that will never come back.

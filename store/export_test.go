@@ -8,7 +8,10 @@ import (
 )
 
 // SetSizes makes the tables of indexes small, so that a few rows fill them.
-func (s *Store) SetSizes(table, flush int) { s.sizes = sizes{table: table, flush: flush} }
+func (s *Store) SetSizes(table, flush int) { s.sizes.table, s.sizes.flush = table, flush }
+
+// SetPage makes the pages of Directory.Source small.
+func (s *Store) SetPage(n int) { s.sizes.page = n }
 
 // Seal makes a row as the store writes it.
 func Seal(key, body []byte) []byte { return seal(key, body) }

@@ -339,12 +339,16 @@ func (x *accountsTx) moveMember(user uint64, was, now []uint64) error {
 	if slices.Equal(was, now) {
 		return nil
 	}
-	count := func(n, by uint64) error {
-		if g, err := x.group(n); err != nil || !g.there && !g.deleted {
+	count := func(n, by uint64, kind joinKind) error {
+		g, err := x.group(n)
+		if err != nil || !g.there && !g.deleted {
 			return err
 		}
 		x.groupsTx.resized[n] += by
-		return nil
+		if !g.there {
+			return nil
+		}
+		return x.groupsTx.log(n, user, kind)
 	}
 	for _, n := range was {
 		if contains(now, n) {
@@ -353,7 +357,7 @@ func (x *accountsTx) moveMember(user uint64, was, now []uint64) error {
 		if err := x.unindex(x.a.keys, groupHash(n), user); err != nil {
 			return err
 		}
-		if err := count(n, ^uint64(0)); err != nil {
+		if err := count(n, ^uint64(0), left); err != nil {
 			return err
 		}
 	}
@@ -364,7 +368,7 @@ func (x *accountsTx) moveMember(user uint64, was, now []uint64) error {
 		if err := x.index(x.a.keys, groupHash(n), user); err != nil {
 			return err
 		}
-		if err := count(n, 1); err != nil {
+		if err := count(n, 1, joined); err != nil {
 			return err
 		}
 	}

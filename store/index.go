@@ -35,15 +35,17 @@ type index struct {
 	last  uint64 // the newest row that the table knows
 }
 
-// sizes bound the memory that indexes take.
+// sizes bound the memory that indexes and readers take.
 type sizes struct {
 	// table is how many entries are gathered before they are written; each takes some thirty bytes.
 	table int
 	// flush is how many entries are written in one transaction. In a large index each of them changes a page.
 	flush int
+	// page is how many accounts a page of Directory.Source has.
+	page int
 }
 
-func defaultSizes() sizes { return sizes{table: 1 << 17, flush: 1 << 10} }
+func defaultSizes() sizes { return sizes{table: 1 << 17, flush: 1 << 10, page: 500} }
 
 const (
 	bucketIndex = "index"

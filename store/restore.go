@@ -18,7 +18,7 @@ import (
 //
 // If there is a file at path it is refused as an *dirsync.Error of kind Conflict, unless replace says otherwise; then the
 // file, whatever is in it, is kept beside it under the name that is returned, and empty if there was none. No process may
-// have it open: that is Locked. A backup that is damaged, or in which something does not fit together, is Corrupt, and
+// have it open: that is Locked. Readers of the directory begin anew; see Directory.Source. A backup that is damaged, or in which something does not fit together, is Corrupt, and
 // then nothing was changed. Of opts, Now names the file that is kept, and LockTimeout is looked at.
 func Restore(ctx context.Context, backup, path string, replace bool, opts Options) (kept string, err error) {
 	op := "restore " + path + " from " + backup
@@ -41,6 +41,9 @@ func Restore(ctx context.Context, backup, path string, replace bool, opts Option
 	temp := path + ".restore"
 	defer os.Remove(temp)
 	if err := copyFile(ctx, backup, temp); err != nil {
+		return "", named(op, err)
+	}
+	if err := renewFile(temp, opts); err != nil {
 		return "", named(op, err)
 	}
 	if err := verifyFile(ctx, temp, opts); err != nil {
@@ -127,6 +130,34 @@ func backupError(err error) error {
 		e.Hint = "Check the path of the backup."
 	}
 	return err
+}
+
+// aheadBy is by how much the sequences of a store that is restored are set ahead: more than can have been given since the
+// backup, so that no number means two things.
+const aheadBy = 1 << 32
+
+// renewFile brings a copy of a backup to the newest schema and makes it another file than the one of the backup: between
+// the backup and now things may have happened that are undone by it. Whoever has read of them reads everything again, and
+// no version that somebody may remember is given a second time.
+func renewFile(path string, opts Options) error {
+	s, err := Open(path, Options{LockTimeout: opts.LockTimeout})
+	if err != nil {
+		return fmt.Errorf("look at the backup: %w", err)
+	}
+	_, err = s.change(func(t *tx) error {
+		for _, place := range [...]string{bucketDirectory, bucketDirectoryGroups} {
+			parent := t.b.Bucket([]byte(place))
+			if parent == nil || parent.Bucket([]byte(bucketChanges)) == nil {
+				continue
+			}
+			b := parent.Bucket([]byte(bucketChanges))
+			if err := b.SetSequence(b.Sequence() + aheadBy); err != nil {
+				return fileError(err)
+			}
+		}
+		return fileErrorOrNil(writeIdentity(t.b))
+	})
+	return errors.Join(err, s.Close())
 }
 
 // verifyFile opens a copy of a backup for looking only, and reads all of it.

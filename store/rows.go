@@ -154,46 +154,6 @@ func decodeOutcome(d *decoder) (dirsync.Outcome, error) {
 	return o, d.end()
 }
 
-func appendAccount(b []byte, r account) []byte {
-	b = append(b, rowVersion)
-	b = appendBool(b, r.Active)
-	b = appendID(b, r.Source)
-	b = appendTime(b, r.Created)
-	b = appendTime(b, r.Updated)
-	b = appendValues(b, r.Values)
-	if len(r.in) == 0 {
-		return b
-	}
-	b = appendUint(b, uint64(len(r.in)))
-	last := uint64(0)
-	for _, n := range r.in {
-		b = appendUint(b, n-last)
-		last = n
-	}
-	return b
-}
-
-// decodeAccount reads an account without its ID, which is in the key.
-func decodeAccount(d *decoder) (account, error) {
-	r := account{Account: dirsync.Account{Active: d.bool(), Source: d.id(), Created: d.time(), Updated: d.time(), Values: d.values()}}
-	if !d.more() {
-		return r, d.end()
-	}
-	last, n := uint64(0), d.count(1)
-	d.bad = d.bad || n == 0
-	r.in = make([]uint64, 0, n)
-	for range n {
-		step := d.uint()
-		if step == 0 || last+step < last {
-			d.bad = true
-			break
-		}
-		last += step
-		r.in = append(r.in, last)
-	}
-	return r, d.end()
-}
-
 // counters are the figures of one sync that are kept up to date with every transaction.
 type counters struct {
 	last     uint64 // the Seq of the person who came last

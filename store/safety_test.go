@@ -26,6 +26,12 @@ func TestFileOfBefore(t *testing.T) {
 	ctx := context.Background()
 	path := filepath.Join(t.TempDir(), "dirsync.db")
 	unpack(t, filepath.Join("testdata", "schema1.db.gz"), path)
+	if _, err := store.Open(path, store.Options{ReadOnly: true}); dirsync.KindOf(err) != dirsync.Invalid || dirsync.HintOf(err) == "" {
+		t.Errorf("got %v for looking at an older schema, want Invalid with a hint", err)
+	}
+	if err := openAt(t, path, store.Options{}).Close(); err != nil {
+		t.Fatal(err)
+	}
 	for _, opts := range []store.Options{{ReadOnly: true}, {}} {
 		s := openAt(t, path, opts)
 		if !opts.ReadOnly {

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 
@@ -14,7 +16,9 @@ const (
 	bucketMeta = "meta"
 	keySchema  = "schema"
 	// schemaVersion is the newest schema, which a new store has at once. It is 1 and one more for every step.
-	schemaVersion = 1
+	schemaVersion = 2
+	// keyIdentity holds 16 random bytes, by which a file is known again.
+	keyIdentity = "identity"
 )
 
 // step brings a file from one schema to the next, in one transaction.
@@ -24,8 +28,12 @@ type step struct {
 	run  func(*bolt.Tx) error
 }
 
-// steps are all steps in order: the first leads from schema 1 to schema 2. There is none yet.
-func steps() []step { return nil }
+// steps are all steps in order: the first leads from schema 1 to schema 2.
+func steps() []step {
+	return []step{
+		{"number the changes of the directory", numberChanges},
+	}
+}
 
 func writeSchema(tx *bolt.Tx, version uint64) error {
 	b, err := tx.CreateBucketIfNotExists([]byte(bucketMeta))
@@ -52,6 +60,25 @@ func readSchema(tx *bolt.Tx) (uint64, error) {
 	return version, nil
 }
 
+// writeIdentity makes a file another one than any other.
+func writeIdentity(tx *bolt.Tx) error {
+	b, err := tx.CreateBucketIfNotExists([]byte(bucketMeta))
+	if err != nil {
+		return err
+	}
+	identity := make([]byte, 16, 20)
+	rand.Read(identity)
+	return put(b, []byte(keyIdentity), identity)
+}
+
+func readIdentity(tx *bolt.Tx) (string, error) {
+	body, err := get(tx.Bucket([]byte(bucketMeta)), []byte(keyIdentity))
+	if err == nil && len(body) != 16 {
+		err = corrupt(errors.New("the file's identity is missing"))
+	}
+	return hex.EncodeToString(body), err
+}
+
 // load brings the file to the newest schema and reads what is kept in memory.
 func (s *Store) load() error {
 	if err := s.migrate(steps()); err != nil {
@@ -59,6 +86,9 @@ func (s *Store) load() error {
 	}
 	var places []place
 	err := s.db.View(func(tx *bolt.Tx) (err error) {
+		if s.identity, err = readIdentity(tx); err != nil {
+			return err
+		}
 		places, err = placesIn(tx)
 		return err
 	})

@@ -44,6 +44,10 @@ type Options struct {
 	// days. MaxDeleted is how many of them it keeps of users, and how many of groups; zero means 100,000.
 	KeepDeleted time.Duration
 	MaxDeleted  int
+	// KeepTombstones is for how long the directory remembers that it had an account, once that is deleted and again once it
+	// is forgotten; zero means 90 days. Whoever reads the directory (Directory.Source) less often than that has to read all
+	// of it.
+	KeepTombstones time.Duration
 	// LockTimeout is how long to wait for another process to let go of the file; zero means one second.
 	LockTimeout time.Duration
 	// Now is the clock by which the directory dates its accounts; nil means time.Now.
@@ -65,6 +69,7 @@ type Store struct {
 	state     sync.Mutex
 	syncs     map[place]*Sync
 	directory *Directory
+	identity  string // of the file, for whoever must know it again
 	broken    error
 	notes     []string
 }
@@ -93,6 +98,9 @@ func (opts Options) withDefaults() Options {
 	}
 	if opts.MaxDeleted <= 0 {
 		opts.MaxDeleted = 100_000
+	}
+	if opts.KeepTombstones <= 0 {
+		opts.KeepTombstones = 90 * 24 * time.Hour
 	}
 	if opts.LockTimeout <= 0 {
 		opts.LockTimeout = time.Second
@@ -224,7 +232,12 @@ func create(path string) error {
 	if err != nil {
 		return fileError(err)
 	}
-	err = db.Update(func(tx *bolt.Tx) error { return writeSchema(tx, schemaVersion) })
+	err = db.Update(func(tx *bolt.Tx) error {
+		if err := writeIdentity(tx); err != nil {
+			return err
+		}
+		return writeSchema(tx, schemaVersion)
+	})
 	if err := errors.Join(err, db.Close()); err != nil {
 		return fileError(err)
 	}

@@ -22,6 +22,9 @@ func (v *verifier) directory(t *tx, d *Directory) error {
 		if err := v.deleted(x); err != nil {
 			return err
 		}
+		if err := v.history(x); err != nil {
+			return err
+		}
 	}
 	return v.sizes(users, groups, sizes)
 }
@@ -35,7 +38,7 @@ func (v *verifier) accounts(x, groups *accountsTx, sizes map[uint64]uint64) erro
 		if err != nil {
 			return err
 		}
-		r.ID = x.a.id(seq)
+		r = x.a.numbered(r, seq)
 		if seq > x.rows.Sequence() {
 			v.found("%s %s has a number that was never given", noun, r.ID)
 		}

@@ -1,0 +1,80 @@
+package store
+
+import (
+	"dirsync"
+)
+
+// account is an account as it is kept: with the values that are not null, of fields past and present.
+type account struct {
+	dirsync.Account
+	// number is that of the account's last change; see changes.go.
+	number uint64
+	// in are the numbers of the groups that a user is in, sorted. Those of groups that are not there any more count for
+	// nothing.
+	in []uint64
+}
+
+// appendAccount writes an account. In a file of before, whose accounts had no number of their last change, the row ends
+// with the groups; a zero in place of how many they are says that there is more to come.
+func appendAccount(b []byte, r account) []byte {
+	b = append(b, rowVersion)
+	b = appendBool(b, r.Active)
+	b = appendID(b, r.Source)
+	b = appendTime(b, r.Created)
+	b = appendTime(b, r.Updated)
+	b = appendValues(b, r.Values)
+	if r.number == 0 {
+		if len(r.in) == 0 {
+			return b
+		}
+		return appendIn(b, r.in)
+	}
+	b = appendUint(append(b, 0), r.number)
+	return appendIn(b, r.in)
+}
+
+// appendIn writes sorted numbers.
+func appendIn(b []byte, in []uint64) []byte {
+	b = appendUint(b, uint64(len(in)))
+	last := uint64(0)
+	for _, n := range in {
+		b = appendUint(b, n-last)
+		last = n
+	}
+	return b
+}
+
+// in reads what appendIn wrote, of which the first number was read already.
+func (d *decoder) in(n int) []uint64 {
+	if n == 0 {
+		return nil
+	}
+	out, last := make([]uint64, 0, n), uint64(0)
+	for range n {
+		step := d.uint()
+		if step == 0 || last+step < last {
+			d.bad = true
+			break
+		}
+		last += step
+		out = append(out, last)
+	}
+	return out
+}
+
+// decodeAccount reads an account without its ID, which is in the key.
+func decodeAccount(d *decoder) (account, error) {
+	r := account{Account: dirsync.Account{Active: d.bool(), Source: d.id(), Created: d.time(), Updated: d.time(), Values: d.values()}}
+	if !d.more() {
+		return r, d.end()
+	}
+	if n := d.count(1); n > 0 || d.bad {
+		r.in = d.in(n)
+		return r, d.end()
+	}
+	if r.number = d.uint(); r.number == 0 {
+		d.bad = true
+	}
+	r.in = d.in(d.count(1))
+	return r, d.end()
+}
