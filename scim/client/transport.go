@@ -138,7 +138,8 @@ func (c *Client) again(method string, r *refusal, after time.Duration, n int) (t
 	backoff := time.Second << min(n-1, 6)
 	wait := backoff/2 + rand.N(backoff/2)
 	if r.answer == nil {
-		return wait, method != http.MethodPost || !r.unsure
+		// A page of HTML is seldom gone a second later, and whoever waits for it learns nothing.
+		return wait, (method != http.MethodPost || !r.unsure) && (!r.strange || n == 1)
 	}
 	switch r.answer.Status {
 	case http.StatusServiceUnavailable:
