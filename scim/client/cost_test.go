@@ -130,6 +130,20 @@ func TestRequestsAreBounded(t *testing.T) {
 	t.Logf("%d changes: %d requests", len(changes), got)
 }
 
+// BenchmarkFirstRun is a first run of a thousand people into an empty application that answers at once: what the client
+// itself costs, and how many requests.
+func BenchmarkFirstRun(b *testing.B) {
+	const n = 1000
+	requests := 0
+	for b.Loop() {
+		app := scimtest.New()
+		all(b, open(b, app), joiners(0, n))
+		requests = app.Requests().Total
+	}
+	b.ReportMetric(float64(requests)/n, "requests/person")
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/n, "µs/person")
+}
+
 // TestWholeConcurrency makes accounts as fast as eight requests at once that take 20 ms each allow.
 func TestWholeConcurrency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

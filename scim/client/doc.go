@@ -11,7 +11,10 @@
 //   - Losing answers. A POST whose answer was lost is looked for before it is sent again. All other requests can be
 //     repeated.
 //   - Quirks. What can be found out by behaviour is found out, whatever the discovery endpoints say: PATCH or PUT, filters
-//     or none, pages by number or cursor, 400 for 404 and for 409. What cannot is in a Profile.
+//     or none, pages by number or cursor, totals that are none, 400 for 404 and for 409, a PATCH that says yes and does
+//     nothing. What cannot is in a Profile.
+//   - Absence. A list is complete when it shows as many as it counts and nothing follows; whatever is no SCIM, such as a
+//     page of HTML, says nothing about anybody, with status 200 or 404.
 //
 // Secrets are in headers and the token request's body only. What a target writes into its errors is searched for them.
 package client

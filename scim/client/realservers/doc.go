@@ -14,11 +14,12 @@
 //	for d in /tmp/real/*; do (cd "$d" && npm ci --ignore-scripts --omit=optional); done
 //	go test ./scim/client/realservers -realservers /tmp/real
 //
-// What they taught is in the profiles and in what package client finds out by behaviour:
+// What they taught is found out by behaviour in package client, without a profile:
 //
-//   - SCIMMY keeps to the standard. It lists users with their groups, and pages of twenty claim to be of twenty when one
-//     is on them.
-//   - Polis finds users by their first e-mail address alone, whatever the filter says; claims that the page is all there
-//     is; answers PATCH with 200 although it has not understood the path; never shows a group's members; and keeps an
-//     address taken that somebody had once.
+//   - SCIMMY keeps to the standard. But it makes somebody a member twice who is added twice, and answers a PATCH that
+//     changes nothing with 204 and no body, so that who is in which group is read before anybody joins blindly.
+//   - Polis counts at most fifty users, however many there are: the end of a list is where nothing follows. It answers
+//     PATCH with 200 although it has not understood a path (extensions, the removal of an element), and shows the old
+//     value: then PUT is used. It filters by the first e-mail address, whatever the filter asks for; shows externalId of
+//     groups in lists only, and members never; and keeps a name taken that somebody had once, which is a conflict.
 package realservers
