@@ -90,6 +90,7 @@ const (
 	WhyGroups                  // they joined or left a group, or a group of theirs did
 	WhyDrift                   // the target is not as it was left
 	WhyAsked                   // a person asked for it
+	WhyReference               // somebody whom they refer to has no account yet
 )
 
 func (w Why) String() string {
@@ -114,6 +115,8 @@ func (w Why) String() string {
 		return "target changed"
 	case WhyAsked:
 		return "asked for"
+	case WhyReference:
+		return "waits for somebody else's account"
 	default:
 		return "nothing"
 	}

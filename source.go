@@ -145,6 +145,14 @@ type Primer interface {
 // and the links that a sync remembers are all there is. Without it, an account without a Source belongs to nobody.
 type Forgetful interface{ Forgets() bool }
 
+// Referrer is a Target that keeps a Reference as its own id of the other account, and cannot keep one to somebody who has
+// none there yet.
+type Referrer interface {
+	// Unresolved returns, by person, the fields of references that changes were to write and that are not there, because
+	// whom they name has no account yet. It forgets them: from then on whoever calls it has to see to them.
+	Unresolved() map[ID][]string
+}
+
 // Previewer is a Target that can show what it would send.
 type Previewer interface {
 	// Preview returns the requests that Apply would send for c if all went well, in their order, and sends nothing. What is

@@ -24,6 +24,14 @@ const maxSecondTries = 10_000
 // apply carries out the plan, leavers first, batch by batch, and writes down what came of each batch before the next
 // one begins. One person's failure stops nobody else; only a target that lets nobody in stops the run.
 func (e *Engine) apply(ctx context.Context, r *dirsync.Run, t *tally) error {
+	err := e.applyPlan(ctx, r, t)
+	if settled := e.settleReferences(context.WithoutCancel(ctx)); err == nil {
+		err = settled
+	}
+	return err
+}
+
+func (e *Engine) applyPlan(ctx context.Context, r *dirsync.Run, t *tally) error {
 	a := &applying{e: e, r: r, t: t, held: held(*r), began: e.now()}
 	for _, kind := range dirsync.ChangeKinds() {
 		a.total += t.planned[kind]

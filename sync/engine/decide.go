@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -175,7 +176,7 @@ func (e *Engine) wanted(p dirsync.Person, createOnly []string) plan.Wanted {
 	if e.group != nil {
 		return e.wantedGroup(p)
 	}
-	w := plan.Wanted{User: userName(p), Name: p.Shadow.Text("displayName"), CreateOnly: createOnly}
+	w := plan.Wanted{User: userName(p), Name: personName(p), CreateOnly: createOnly}
 	w.Protected = e.Protected != nil && e.Protected(p)
 	if p.Gone != dirsync.Present {
 		return w
@@ -186,9 +187,17 @@ func (e *Engine) wanted(p dirsync.Person, createOnly []string) plan.Wanted {
 	return w
 }
 
+// personName is how a person is called at the source.
+func personName(p dirsync.Person) string {
+	if name := p.Shadow.Text("displayName"); name != "" {
+		return name
+	}
+	return strings.TrimSpace(p.Shadow.Text(dirsync.FirstName) + " " + p.Shadow.Text(dirsync.LastName))
+}
+
 // userName is what an administrator would look for at the source.
 func userName(p dirsync.Person) string {
-	for _, attr := range []string{"userPrincipalName", "userName", "mail"} {
+	for _, attr := range []string{"userPrincipalName", "userName", "mail", dirsync.EmailAddress} {
 		if s := p.Shadow.Text(attr); s != "" {
 			return s
 		}

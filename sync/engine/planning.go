@@ -69,6 +69,16 @@ func (p *planning) decide(ctx context.Context, people []dirsync.Person) ([]dirsy
 			return nil, err
 		}
 	}
+	for i := range decisions {
+		waits, err := p.e.awaits(ctx, decisions[i].Change)
+		if err != nil {
+			return nil, err
+		}
+		if waits {
+			decisions[i].Change, decisions[i].Wait = nil, true
+			decisions[i].Next = dirsync.Owed{Why: dirsync.WhyReference, Since: people[i].Owed.Since}
+		}
+	}
 	for i, d := range decisions {
 		if d.Protected {
 			p.t.protected++
