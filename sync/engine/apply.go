@@ -36,6 +36,9 @@ func (e *Engine) applyPlan(ctx context.Context, r *dirsync.Run, t *tally) error 
 	for _, kind := range dirsync.ChangeKinds() {
 		a.total += t.planned[kind]
 	}
+	if a.total > 0 {
+		a.tell() // the first batch may take a while
+	}
 	for _, kind := range dirsync.ChangeKinds() {
 		var after dirsync.Seq
 		for {
