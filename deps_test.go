@@ -59,7 +59,7 @@ func importRules() map[string]struct{ code, tests []string } {
 		"cmd/dirsync": {
 			code: []string{root, "graph", "graph/graphtest", "mapping", "notify", "scim/client", "scim/scimtest", "store", "sync/engine",
 				"sync/plan", "sync/schedule", "web"},
-			tests: []string{"dirsynctest", "notify/notifytest"},
+			tests: []string{"dirsynctest", "notify/notifytest", "scim"},
 		},
 	}
 }

@@ -80,17 +80,17 @@ type Why uint8
 
 // The reasons why a person is owed a look.
 const (
-	WhyRecord   Why = iota + 1 // their record changed
-	WhyConfig                  // the mapping, scope or policy changed
-	WhyFailed                  // a change failed
-	WhyDoubt                   // a change may have half-happened
-	WhyHeld                    // a change was held back
-	WhyGrace                   // a deletion waits for the grace period to end
-	WhyConflict                // another person has what this one needs
-	WhyGroups                  // they joined or left a group, or a group of theirs did
-	WhyDrift                   // the target is not as it was left
-	WhyAsked                   // a person asked for it
-	WhyReference               // somebody whom they refer to has no account yet
+	WhyRecord    Why = iota + 1 // their record changed
+	WhyConfig                   // the mapping, scope or policy changed
+	WhyFailed                   // a change failed
+	WhyDoubt                    // a change may have half-happened
+	WhyHeld                     // a change was held back
+	WhyGrace                    // a deletion waits for the grace period to end
+	WhyConflict                 // another person has what this one needs
+	WhyGroups                   // they joined or left a group, or a group of theirs did
+	WhyDrift                    // the target is not as it was left
+	WhyAsked                    // a person asked for it
+	WhyReference                // somebody whom they refer to has no account yet
 )
 
 func (w Why) String() string {

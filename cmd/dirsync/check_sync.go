@@ -42,14 +42,16 @@ func (a *app) checkSyncs(ctx context.Context, cfg *Config, st *store.Store, name
 	for _, name := range names {
 		sc := cfg.Syncs[name]
 		tenant := clients[sc.From.Entra]
-		deaf := func(v appCheckView) bool { return v.err != nil && (v.Application == sc.From.SCIM || v.Application == sc.To.SCIM) }
+		deaf := func(v appCheckView) bool {
+			return v.err != nil && (v.Application == sc.From.SCIM || v.Application == sc.To.SCIM)
+		}
 		if sc.From.Entra != "" && tenant.client == nil || slices.ContainsFunc(apps, deaf) {
 			continue // why, was said above
 		}
 		var from origin = entraOrigin{a, tenant.client}
 		if sc.From.Entra == "" {
 			var err error
-			if from, err = a.origin(cfg, sc, false); err != nil {
+			if from, err = a.origin(cfg, st, sc, false); err != nil {
 				return views, err
 			}
 		}

@@ -140,6 +140,10 @@ func (d DirectoryConfig) FieldList() []dirsync.Field {
 
 // Sync is one flow of people from a source to a target.
 type Sync struct {
+	// Description says for people what it is for.
+	Description string `yaml:"description"`
+	// Enabled is false for a sync that is switched off: nothing runs it, and everything about it is kept. The default is true.
+	Enabled bool `yaml:"enabled"`
 	// From is where people and groups come from.
 	From From `yaml:"from"`
 	// Where says which of them this sync is about, as an expression over their properties. Unset: all.

@@ -10,6 +10,7 @@ import (
 
 	"dirsync"
 	"dirsync/graph"
+	"dirsync/sync/schedule"
 )
 
 func valueOf(pointer any) reflect.Value { return reflect.ValueOf(pointer).Elem() }
@@ -288,6 +289,7 @@ func mandatoryFields() []string {
 }
 
 func (d *decoder) checkSync(path string, s *Sync, c *Config) {
+	d.setEnds(path, s)
 	d.checkMappings(path+".fields", s, c)
 	d.checkLeaving(path, s)
 	d.checkLimits(path+".limits", s)
@@ -297,6 +299,9 @@ func (d *decoder) checkSync(path string, s *Sync, c *Config) {
 	d.checkRetry(path+".retry", s.Retry)
 	d.checkGroups(path, s)
 	d.checkEnds(path, s, c)
+	if !s.Enabled {
+		s.Schedule.Schedule = schedule.Schedule{} // nothing begins by itself
+	}
 	d.checkReadEvery(path+".read_every", s.ReadEvery)
 	d.checkMail(path+".notify", s.Notify, c)
 }
@@ -312,16 +317,14 @@ func (d *decoder) unknownName(path, name, what string, known []string) {
 
 func (d *decoder) checkMappings(path string, s *Sync, c *Config) {
 	if !d.said(path) {
-		d.faultAt(path, "is missing; say at least how first_name, last_name and email are filled")
+		d.faultAt(path, "is missing; say at least how %s are filled", strings.Join(c.required(s), ", "))
 		return
 	}
-	var known, needed []string
+	var known []string
+	needed := c.required(s)
 	for _, f := range c.targetFields(s) {
-		if f.Refused != "" {
-			continue
-		}
-		if known = append(known, f.Name); f.Required {
-			needed = append(needed, f.Name)
+		if f.Refused == "" {
+			known = append(known, f.Name)
 		}
 	}
 	unsure := d.failed("directory") || d.failed("applications") || d.failed(around(path)+".to")
@@ -346,6 +349,17 @@ func (d *decoder) checkMappings(path string, s *Sync, c *Config) {
 			d.fault(d.places[path], join(path, name), "is missing; every user needs this field, so say what fills it")
 		}
 	}
+}
+
+// required are the fields that every user of a sync's target has.
+func (c *Config) required(s *Sync) []string {
+	var out []string
+	for _, f := range c.targetFields(s) {
+		if f.Required {
+			out = append(out, f.Name)
+		}
+	}
+	return out
 }
 
 // at makes path stand at p in the messages to come, and returns it.

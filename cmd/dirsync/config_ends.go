@@ -9,6 +9,7 @@ import (
 	yaml "go.yaml.in/yaml/v4"
 
 	"dirsync"
+	"dirsync/graph"
 	"dirsync/mapping"
 )
 
@@ -20,6 +21,12 @@ type To struct {
 	// SCIM is one of Config.Applications, Entra one of Config.Tenants.
 	SCIM  string `yaml:"scim"`
 	Entra string `yaml:"entra"`
+	// Anchor is the property of a user in Entra that keeps whose account it is; empty: none does.
+	Anchor string `yaml:"anchor"`
+	// Passwords is a file that the first passwords of new users are added to; unset: nobody is told them.
+	Passwords FilePath `yaml:"passwords"`
+	// WriteBack lets people be written to the tenant that they came from.
+	WriteBack bool `yaml:"write_back"`
 }
 
 const embedded = "directory"
@@ -76,13 +83,24 @@ func (f From) String() string {
 	return f.SCIM + f.Entra
 }
 
-// targetFields are what a sync's mapping can fill, with what the offline catalogue knows of a tenant's properties.
+// targetFields are what a sync's mapping can fill. Of a tenant's own properties nobody knows the types without asking it.
 func (c *Config) targetFields(s *Sync) []dirsync.Field {
-	switch {
-	case s.To.SCIM != "" && c.Applications[s.To.SCIM] != nil:
-		return c.Applications[s.To.SCIM].fields()
+	if app := c.Applications[s.To.SCIM]; app != nil {
+		return app.fields()
+	}
+	if s.To.Entra != "" {
+		return graph.AssumeExtensions(graph.WriteCatalogue(), s.Fields.names()...)
 	}
 	return append(mapping.Mandatory(), c.Directory.FieldList()...)
+}
+
+// names are the fields that the mappings fill.
+func (ms FieldMappings) names() []string {
+	out := make([]string, len(ms))
+	for i, m := range ms {
+		out[i] = m.Field
+	}
+	return out
 }
 
 // fieldNoun says what a field of a sync's target is called.
@@ -96,6 +114,26 @@ func (t To) fieldNoun() string {
 	return "directory field"
 }
 
+// setEnds fills in what depends on where a sync's people go. In Entra nobody is blocked or deleted unless the file says so,
+// and accounts are found by the name that every one has.
+func (d *decoder) setEnds(path string, s *Sync) {
+	if s.To.Entra == "" {
+		return
+	}
+	if !d.said(path + ".when_deleted") {
+		s.WhenDeleted = KeepDeleted
+	}
+	if !d.said(path + ".when_blocked") {
+		s.WhenBlocked = KeepBlocked
+	}
+	if !d.said(path + ".join") {
+		s.Join = []string{userName}
+	}
+}
+
+// userName is the property of a user in Entra that every one has, and no two share.
+const userName = "userPrincipalName"
+
 // checkEnds checks where a sync's people come from and where they go.
 func (d *decoder) checkEnds(path string, s *Sync, c *Config) {
 	d.checkEnd(path+".from", map[string]string{"entra": s.From.Entra, "scim": s.From.SCIM}, s.From.Directory, c)
@@ -107,12 +145,53 @@ func (d *decoder) checkEnds(path string, s *Sync, c *Config) {
 			}
 		}
 	}
+	d.checkWriting(path, s)
 	if app := c.Applications[s.To.SCIM]; app != nil && !d.failed("applications."+s.To.SCIM) {
 		d.checkOperations(path, s, app)
 	}
 	if s.From.String() == s.To.String() && s.From.String() != "" && !d.failed(path+".to") {
 		d.faultAt(path+".to", "is where the people come from; a sync has two different ends")
 	}
+}
+
+// checkWriting checks what is said about writing to a tenant.
+func (d *decoder) checkWriting(path string, s *Sync) {
+	if s.To.Entra == "" {
+		for _, key := range []string{"anchor", "passwords", "write_back"} {
+			if at := join(path+".to", key); d.said(at) && !d.failed(path+".to") {
+				d.faultAt(at, "has a meaning for { entra: TENANT } only; remove it")
+			}
+		}
+		return
+	}
+	if s.From.Entra != "" && !d.failed(path+".from") {
+		d.faultAt(path+".from.entra", "is a tenant, and so is the target; people are written to a tenant from an application or the directory")
+	}
+	if d.failed(path+".to") || d.failed(path+".fields") {
+		return
+	}
+	client, err := speechless(&Tenant{ID: "00000000-0000-4000-8000-000000000000", Cloud: string(graph.Global)})
+	if err == nil {
+		defer client.Close()
+		_, err = client.Writer(writerConfig(s))
+	}
+	if err != nil {
+		d.faultAt(path+".to", "cannot be written: %s", err)
+	}
+}
+
+// writerConfig says in the words of package graph what a sync writes.
+func writerConfig(s *Sync) graph.WriterConfig {
+	c := graph.WriterConfig{Properties: s.Fields.names(), Anchor: s.To.Anchor}
+	for _, policy := range []string{string(s.WhenDeleted), string(s.WhenOutOfScope), string(s.WhenBlocked)} {
+		switch policy {
+		case string(DeactivateDeleted):
+			c.AllowBlock = true
+		case string(DeleteDeleted):
+			c.AllowDelete, c.AllowBlock = true, c.AllowBlock || s.Grace > 0
+		}
+	}
+	return c
 }
 
 // checkEnd checks one end of a sync.
@@ -198,6 +277,9 @@ func (d *decoder) checkCircles(c *Config, names []string) {
 			continue
 		}
 		first[flow] = name
+		if s.To.WriteBack {
+			continue // that is what was asked for
+		}
 		flows[s.From.end()] = append(flows[s.From.end()], name)
 		if way := circle(c, flows, s.To.end(), s.From.end(), nil); way != nil {
 			d.faultAt(path+".to", "goes round in a circle: %s. Each of them would take the other's people for new ones; leave one of them out",

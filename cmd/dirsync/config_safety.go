@@ -111,7 +111,7 @@ func (s *Sync) setDefaults() {
 	limit := Budget{Count: DefaultLimitCount, Share: DefaultLimitShare, Floor: DefaultLimitFloor}
 	groups := Budget{Count: DefaultGroupLimitCount, Share: DefaultLimitShare, Floor: DefaultGroupLimitFloor}
 	s.Limits = Limits{Deletes: limit, Deactivations: limit, Removals: limit, Blankings: limit, Groups: groups}
-	s.WhenBlocked = DeactivateBlocked
+	s.Enabled, s.WhenBlocked = true, DeactivateBlocked
 	s.WhenDeleted, s.Drift, s.Join = DeactivateDeleted, RepairDrift, []string{dirsync.EmailAddress}
 	for _, d := range engine.DefaultRetry() {
 		s.Retry = append(s.Retry, Duration(d))

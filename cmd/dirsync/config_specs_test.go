@@ -10,6 +10,7 @@ import (
 
 	"dirsync"
 	"dirsync/mapping"
+	"dirsync/store"
 )
 
 // TestExampleMapping compiles the mappings of the example, with every commented setting on and off, so that whoever
@@ -27,7 +28,11 @@ func TestExampleMapping(t *testing.T) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Syncs)) {
 		sc := cfg.Syncs[name]
-		_, problems := mapping.Compile(sc.Fields.Specs(), mapping.Expression{}, source, cfg.targetFields(sc))
+		has := source
+		if sc.From.Directory {
+			has = store.SourceFields(cfg.Directory.FieldList()...)
+		}
+		_, problems := mapping.Compile(sc.Fields.Specs(), mapping.Expression{}, has, cfg.targetFields(sc))
 		for _, p := range problems {
 			t.Errorf("sync %s: %v", name, p)
 		}

@@ -282,8 +282,8 @@ func TestGoodConfig(t *testing.T) {
 		}},
 		Syncs: map[string]*Sync{
 			"staff": {
-				From: From{Entra: "contoso", Users: UserScope{Nested: true}, Groups: GroupSelection{Which: NoGroups}},
-				To:   To{Directory: true}, WhenBlocked: DeactivateBlocked, WhenDeleted: DeleteDeleted, Grace: Duration(36 * time.Hour), ReadEvery: DefaultReadEvery,
+				From:    From{Entra: "contoso", Users: UserScope{Nested: true}, Groups: GroupSelection{Which: NoGroups}},
+				Enabled: true, To: To{Directory: true}, WhenBlocked: DeactivateBlocked, WhenDeleted: DeleteDeleted, Grace: Duration(36 * time.Hour), ReadEvery: DefaultReadEvery,
 				WhenOutOfScope: DeleteOutOfScope, Join: []string{"email"}, Drift: RepairDrift, Retry: retry, Schedule: defaultSchedule(),
 				Limits: Limits{Deletes: budget(10, 0.025, 0), Deactivations: leavers, Removals: standard, Blankings: standard,
 					Groups: budget(10, 0.05, 1)},
@@ -303,7 +303,7 @@ func TestGoodConfig(t *testing.T) {
 			"guests": {
 				From: From{Entra: "fabrikam", Users: UserScope{Groups: []string{"Sales", "8d2c1f30-5b7a-4e0e-9c57-0a1b2c3d4e5f"}},
 					Groups: GroupSelection{Which: ListedGroups, Names: []string{"Berlin", "Sales"}}},
-				To: To{Directory: true}, WhenBlocked: DeactivateBlocked, WhenDeleted: DeactivateDeleted, ReadEvery: Duration(48 * time.Hour),
+				Enabled: true, To: To{Directory: true}, WhenBlocked: DeactivateBlocked, WhenDeleted: DeactivateDeleted, ReadEvery: Duration(48 * time.Hour),
 				WhenOutOfScope: KeepOutOfScope, Join: []string{"badge", "email"}, Drift: ReportDrift, Schedule: defaultSchedule(),
 				Retry: []Duration{Duration(5 * time.Minute), Duration(time.Hour)},
 				Protect: Protect{People: []string{"Ana@Contoso.com", "8d2c1f30-5b7a-4e0e-9c57-0a1b2c3d4e5f"},
@@ -575,6 +575,13 @@ func TestDuration(t *testing.T) {
 	}
 }
 
+func one(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 // FuzzConfig feeds anything to the reader. It must not panic, must say where every fault is, and must not repeat an
 // inline secret.
 func FuzzConfig(f *testing.F) {
@@ -594,7 +601,11 @@ func FuzzConfig(f *testing.F) {
 		}
 		if err == nil {
 			for _, s := range c.Syncs {
-				if c.Tenants[s.From.Entra] == nil || s.Limits.Deletes.Count < 1 || len(s.Fields) < 3 || s.From.Groups.Which == "" ||
+				ends := func(entra, scim string, directory bool) bool {
+					return one(c.Tenants[entra] != nil)+one(c.Applications[scim] != nil)+one(directory) == 1
+				}
+				if !ends(s.From.Entra, s.From.SCIM, s.From.Directory) || !ends(s.To.Entra, s.To.SCIM, s.To.Directory) ||
+					s.Limits.Deletes.Count < 0 || len(s.Fields) < len(c.required(s)) || s.From.Groups.Which == "" ||
 					s.From.Groups.Which == ChosenGroups && len(s.From.Users.Groups) == 0 || s.ReadEvery < MinReadEvery || s.ReadEvery > MaxReadEvery {
 					t.Fatalf("accepted a sync with faults: %+v", s)
 				}

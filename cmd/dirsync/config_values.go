@@ -156,7 +156,8 @@ func (p *FilePath) decodeNode(d *decoder, n *yaml.Node, path string) {
 // decodeNode reads the mappings of a sync and keeps their order.
 func (ms *FieldMappings) decodeNode(d *decoder, n *yaml.Node, path string) {
 	for key, value := range d.pairs(n, path, "target fields, each followed by a colon and the source property it is filled from") {
-		if !d.name(key, path) {
+		if !fieldName(key.Value) {
+			d.fault(position(key), join(path, d.quotable(key.Value)), "a field has a name of letters, digits, _ and /, and begins with a letter")
 			continue
 		}
 		m := FieldMapping{Field: key.Value, Pos: position(key)}
@@ -175,6 +176,13 @@ func (ms *FieldMappings) decodeNode(d *decoder, n *yaml.Node, path string) {
 		}
 		*ms = append(*ms, m)
 	}
+}
+
+// fieldName tells what can be the name of a target's field: those of Entra have capitals, and a slash where they are inside
+// of another one.
+func fieldName(s string) bool {
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	return s != "" && len(s) <= 128 && strings.Contains(letters, s[:1]) && strings.Trim(s, letters+"0123456789_/") == ""
 }
 
 // plainMapping is a FieldMapping in its long form.
@@ -243,6 +251,9 @@ func (c *Config) resolvePaths(dir string) {
 
 // resolveApplications makes the relative paths of applications absolute.
 func (c *Config) resolveApplications(abs func(string) string) {
+	for _, s := range c.Syncs {
+		s.To.Passwords = FilePath(abs(string(s.To.Passwords)))
+	}
 	for _, a := range c.Applications {
 		a.CA = FilePath(abs(string(a.CA)))
 		secrets := []*Secret{&a.Token}

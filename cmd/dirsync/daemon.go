@@ -159,10 +159,16 @@ func (d *daemon) syncNow(ctx context.Context, names []string, by string) error {
 			if err != nil {
 				return err
 			}
+			if w.off() {
+				return errOff(name)
+			}
 			workers = append(workers, w)
 		}
 	}
 	for _, w := range workers {
+		if w.off() {
+			continue
+		}
 		if err := w.syncNow(ctx, by); err != nil {
 			errs = append(errs, fmt.Errorf("sync %s: %w", w.name, err))
 		}

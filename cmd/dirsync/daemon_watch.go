@@ -87,7 +87,7 @@ func (w *worker) probe(ctx context.Context) {
 
 // reach finds out whether both ends of a sync let us in.
 func (d *daemon) reach(ctx context.Context, cfg *Config, sc *Sync) error {
-	from, err := d.origin(cfg, sc, false)
+	from, err := d.origin(cfg, d.st, sc, false)
 	if err != nil {
 		return err
 	}

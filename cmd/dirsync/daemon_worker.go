@@ -369,9 +369,15 @@ func (w *worker) unbegun(ctx context.Context, r dirsync.Run) dirsync.Run {
 	return r
 }
 
+// off tells a sync that is switched off: nothing is begun for it.
+func (w *worker) off() bool {
+	sc := w.d.config().Syncs[w.name]
+	return sc != nil && !sc.Enabled
+}
+
 // readDue is a reading of the loop: it brings what is known of the tenant up to date, and changes nobody.
 func (w *worker) readDue(ctx context.Context, _ schedule.Todo) schedule.Ending {
-	if _, paused := w.state(); paused != nil {
+	if _, paused := w.state(); paused != nil || w.off() {
 		return schedule.Ended
 	}
 	over, err := w.turn(ctx)

@@ -82,7 +82,20 @@ func (o scimOrigin) verify(ctx context.Context) error { return o.client.Reach(ct
 
 func (o scimOrigin) close() {}
 
-// directoryTarget is the embedded directory.
+// directoryOrigin is the embedded directory as a source.
+type directoryOrigin struct{ *store.Directory }
+
+func (o directoryOrigin) fields(ctx context.Context, _ *Sync) ([]dirsync.Field, error) {
+	return o.Directory.Source().Fields(ctx)
+}
+
+func (o directoryOrigin) source(*Sync, []string) (dirsync.Source, error) {
+	return o.Directory.Source(), nil
+}
+func (o directoryOrigin) verify(context.Context) error { return nil }
+func (o directoryOrigin) close()                       {}
+
+// directoryTarget is the embedded directory as a target.
 type directoryTarget struct{ *store.Directory }
 
 func (t directoryTarget) target() dirsync.Target          { return t.Directory }
@@ -103,8 +116,14 @@ func (t scimTarget) close()                           {}
 func (t scimTarget) batch() int { return 200 }
 
 // origin joins where the people of a sync come from. Speechless, it asks nobody anything and needs no secret; see speechless.
-func (a *app) origin(cfg *Config, sc *Sync, mute bool) (origin, error) {
+func (a *app) origin(cfg *Config, st *store.Store, sc *Sync, mute bool) (origin, error) {
 	switch {
+	case sc.From.Directory:
+		d, err := st.Directory(cfg.Directory.FieldList()...)
+		if err != nil {
+			return nil, err
+		}
+		return directoryOrigin{d}, nil
 	case sc.From.SCIM != "":
 		c, err := a.application(cfg, sc.From.SCIM, mute)
 		if err != nil {
@@ -126,6 +145,9 @@ func (a *app) origin(cfg *Config, sc *Sync, mute bool) (origin, error) {
 
 // destination joins where the people of a sync go.
 func (a *app) destination(cfg *Config, st *store.Store, sc *Sync, mute bool) (destination, error) {
+	if sc.To.Entra != "" {
+		return a.entraTarget(cfg, sc, mute)
+	}
 	if sc.To.SCIM != "" {
 		c, err := a.application(cfg, sc.To.SCIM, mute)
 		if err != nil {

@@ -68,7 +68,7 @@ func (a *app) wireFor(ctx context.Context, cfg *Config, st *store.Store, name st
 	if _, known := offline(cfg, sc); how == running || !known {
 		return a.wire(ctx, cfg, st, name)
 	}
-	from, err := a.origin(cfg, sc, true)
+	from, err := a.origin(cfg, st, sc, true)
 	if err != nil {
 		return nil, err
 	}

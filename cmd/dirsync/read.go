@@ -47,7 +47,11 @@ is wrong.`,
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			views := []readView{}
-			err := a.each(cmd.Context(), args, func(w *wired) error {
+			args, err := a.switchedOn(args)
+			if err != nil {
+				return err
+			}
+			err = a.each(cmd.Context(), args, func(w *wired) error {
 				v, err := a.readOne(cmd.Context(), w, now)
 				if err == nil {
 					views = append(views, v)

@@ -88,7 +88,11 @@ only tells. dirsync compare shows what that would be.
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			out := &runsWriter{w: a.stdout}
-			err := a.each(cmd.Context(), args, func(w *wired) error {
+			args, err := a.switchedOn(args)
+			if err != nil {
+				return err
+			}
+			err = a.each(cmd.Context(), args, func(w *wired) error {
 				var r dirsync.Run
 				r, err := a.runWith(cmd.Context(), w, engine.Options{AskedBy: "command line", Compare: full, Report: w.config.Drift == ReportDrift})
 				if a.json() && r.ID != 0 {

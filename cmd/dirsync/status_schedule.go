@@ -13,6 +13,8 @@ import (
 // scheduleView is when the daemon runs a sync next, as programs read it.
 type scheduleView struct {
 	Schedule string `json:"schedule"`
+	// Off says that the sync is switched off.
+	Off bool `json:"off,omitempty"`
 	// NextRun is when the daemon runs it next, as it last knew; absent when it never ran, or only somebody's wish starts a run.
 	NextRun time.Time `json:"next_run,omitzero"`
 	// PausedSince and Paused say since when and why nothing scheduled runs; absent when the schedule is not paused.
@@ -22,7 +24,7 @@ type scheduleView struct {
 
 // statusOfSchedule reads what the daemon keeps of a sync in the store, whether it runs or not.
 func statusOfSchedule(ctx context.Context, sc *Sync, st *store.Store, name string) (scheduleView, error) {
-	v := scheduleView{Schedule: sc.Schedule.Schedule.String()}
+	v := scheduleView{Schedule: sc.Schedule.Schedule.String(), Off: !sc.Enabled}
 	var state schedule.State
 	var paused *pause
 	for note, to := range map[string]any{noteSchedule: &state, notePause: &paused} {
@@ -45,6 +47,8 @@ func statusOfSchedule(ctx context.Context, sc *Sync, st *store.Store, name strin
 func (a *app) printSchedule(v statusView) {
 	now := a.now()
 	switch {
+	case v.Off:
+		a.printf("\n%s: switched off; enabled: true in the configuration switches it on\n", clean(v.Sync))
 	case v.Paused != "":
 		a.printf("\n%s: %s since %s: %s\n", clean(v.Sync), a.style.paint(red, "the schedule is paused"), when(v.PausedSince, now), clean(v.Paused))
 		a.printf("  the daemon asks every hour whether it is let in again; dirsync sync-now asks at once\n")

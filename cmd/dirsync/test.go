@@ -215,7 +215,7 @@ func find(ctx context.Context, s engine.Store, key string) (dirsync.Person, erro
 	}
 	want := dirsync.Fold(strings.TrimSpace(key))
 	// A user principal name names one person in a tenant; the others may name several.
-	names := []string{"userPrincipalName", "mail", "displayName"}
+	names := []string{"userPrincipalName", "userName", "mail", dirsync.EmailAddress, "displayName"}
 	matches := make([][]dirsync.Person, len(names))
 	var after dirsync.Seq
 	for {
@@ -273,6 +273,9 @@ type traceView struct {
 	Why     string       `json:"why,omitempty"`
 	Fields  []tracedView `json:"fields"`
 	Faults  []faultView  `json:"faults,omitempty"`
+	// Sends is what the target would be sent, request by request, where it can say so; SendFault is why it would not.
+	Sends     []dirsync.Sending `json:"sends,omitempty"`
+	SendFault string            `json:"send_fault,omitempty"`
 }
 
 // changeRejected is the Change of somebody whose record makes no valid user.
@@ -298,6 +301,11 @@ func trace(ctx context.Context, w *wired, p dirsync.Person) (traceView, error) {
 		return traceView{}, err
 	}
 	v := w.traced(p, want, d)
+	if target, ok := w.engine.Target.(dirsync.Previewer); ok && d.Change != nil {
+		if v.Sends, err = target.Preview(ctx, *d.Change); err != nil {
+			v.SendFault = err.Error()
+		}
+	}
 	v.Groups, err = w.paths(ctx, p.ID)
 	return v, err
 }
@@ -387,7 +395,11 @@ func (a *app) printTrace(v traceView) error {
 		}
 		t.Row(f.Field, strings.Join(in, ", "), f.Form+": "+f.Expression, f.Output.Text, f.Holds.Text, yesNo(f.Written), f.Because)
 	}
-	return t.Write(a.stdout)
+	if err := t.Write(a.stdout); err != nil {
+		return err
+	}
+	a.printSends(v)
+	return nil
 }
 
 // scopeWords says whether somebody is one of the sync's people, and why not where that is not for the expression.

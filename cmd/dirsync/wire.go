@@ -72,7 +72,7 @@ func (a *app) openStore(cfg *Config, readOnly bool) (*store.Store, error) {
 
 // wire joins the parts of one sync. Nothing is sent yet.
 func (a *app) wire(ctx context.Context, cfg *Config, st *store.Store, name string) (*wired, error) {
-	from, err := a.origin(cfg, cfg.Syncs[name], false)
+	from, err := a.origin(cfg, st, cfg.Syncs[name], false)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +95,7 @@ func (a *app) join(ctx context.Context, cfg *Config, st *store.Store, name strin
 		w.directory = d.Directory
 	}
 	w.engine = &engine.Engine{
-		Sync: name, Target: to.target(), Store: state, Mapping: m, Blocked: graph.Blocked,
+		Sync: name, Target: to.target(), Store: state, Mapping: m, Blocked: blockedAt(sc.From),
 		Policy: plan.Policy{WhenDeleted: action(string(sc.WhenDeleted)), WhenOutOfScope: action(string(sc.WhenOutOfScope)),
 			WhenBlocked: action(string(sc.WhenBlocked)), Grace: time.Duration(sc.Grace)},
 		Limits:    limits(sc.Limits),
@@ -108,6 +108,9 @@ func (a *app) join(ctx context.Context, cfg *Config, st *store.Store, name strin
 	}
 	if w.engine.Groups, err = groupsOf(sc.From, w.tenant(), state, to); err != nil {
 		return nil, err
+	}
+	if sc.From.Directory && sc.To.Entra != "" && !sc.To.WriteBack {
+		w.engine.Outside, w.engine.OutsideBy = comeFrom(cfg, st, sc.To.Entra), "those of "+sc.To.Entra
 	}
 	for _, delay := range sc.Retry {
 		w.engine.Retry = append(w.engine.Retry, time.Duration(delay))
@@ -255,11 +258,57 @@ func checkMappings(cfg *Config, names []string) error {
 	return nil
 }
 
+// blockedAt tells from a record that the source does not let the person sign in.
+func blockedAt(from From) func(dirsync.Attributes) bool {
+	if !from.Directory {
+		return graph.Blocked
+	}
+	return func(attrs dirsync.Attributes) bool {
+		raw, _ := attrs.Get("active")
+		return string(raw) == "false"
+	}
+}
+
+// comeFrom tells of people of the directory who came from a tenant, so that they are not written back to it, or from
+// nobody knows where.
+func comeFrom(cfg *Config, st *store.Store, tenant string) func(context.Context, dirsync.Person) (string, error) {
+	return func(ctx context.Context, p dirsync.Person) (string, error) {
+		id := dirsync.ID(p.Shadow.Text("source"))
+		if id == "" {
+			return "", nil
+		}
+		names, err := st.Syncs(ctx)
+		if err != nil {
+			return "", err
+		}
+		why := "came from a source that is not configured any more"
+		for _, name := range names {
+			sc := cfg.Syncs[name]
+			if sc == nil || !sc.To.Directory {
+				continue
+			}
+			switch _, err := st.Sync(name).Person(ctx, id); {
+			case dirsync.KindOf(err) == dirsync.NotFound:
+			case err != nil:
+				return "", err
+			case sc.From.Entra == tenant:
+				return "came from " + tenant + " itself, by the sync " + name, nil
+			default:
+				why = ""
+			}
+		}
+		return why, nil
+	}
+}
+
 // offline lists what a sync's mapping may use, if that is known without asking anybody.
 func offline(cfg *Config, sc *Sync) ([]dirsync.Field, bool) {
 	if app := cfg.Applications[sc.From.SCIM]; app != nil {
 		fields, err := app.sourceFields()
 		return fields, err == nil
+	}
+	if sc.From.Directory {
+		return store.SourceFields(cfg.Directory.FieldList()...), true
 	}
 	return graph.Catalogue(), !namesExtensions(mappingTexts(sc))
 }
@@ -316,6 +365,35 @@ func (a *app) graphConfig(t *Tenant) (graph.Config, error) {
 		gc.Transport = newCounting(gc.RootCAs, a.metrics)
 	}
 	return gc, nil
+}
+
+// switchedOn leaves out the syncs that are switched off, unless they were asked for by name, which is a mistake.
+func (a *app) switchedOn(names []string) ([]string, error) {
+	cfg, all, err := a.load(names)
+	if err != nil {
+		return nil, err
+	}
+	on := slices.DeleteFunc(slices.Clone(all), func(name string) bool { return !cfg.Syncs[name].Enabled })
+	switch {
+	case len(on) == len(all):
+		return names, nil
+	case len(names) > 0:
+		off := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return cfg.Syncs[name].Enabled })
+		return nil, errOff(off[0])
+	case len(on) == 0:
+		return nil, usageError("every sync of %s is switched off (enabled: false)", a.configPath)
+	}
+	for _, name := range all {
+		if !cfg.Syncs[name].Enabled {
+			a.note("note: the sync %s is switched off and left out", name)
+		}
+	}
+	return on, nil
+}
+
+func errOff(name string) error {
+	return &exitError{code: exitUsage, err: &dirsync.Error{Op: "begin", Kind: dirsync.Invalid, Err: fmt.Errorf("the sync %s is switched off", name),
+		Hint: "Write enabled: true in the configuration to switch it on."}}
 }
 
 // each opens the store and calls fn for each of the syncs, one after the other. It goes on after an error, so that one
