@@ -54,7 +54,7 @@ configuration is wrong; 3 some are not.`,
 		Example: "  dirsync compare\n  dirsync compare staff -o json",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.joined(cmd.Context(), args, looking, func(ws []*wired) error { return a.compare(cmd.Context(), ws, limit) })
+			return a.joined(cmd.Context(), args, comparing, func(ws []*wired) error { return a.compare(cmd.Context(), ws, limit) })
 		},
 	}
 	cmd.Flags().IntVar(&limit, "limit", 50, "show at most this many; 0 shows all")

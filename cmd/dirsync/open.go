@@ -11,15 +11,23 @@ import (
 	"dirsync/sync/engine"
 )
 
-// access is what a command needs of the store and of the tenants.
+// access is what a command needs of the store and of the two ends of a sync.
 type access uint8
 
 // The kinds of access.
 const (
-	looking  access = iota // at the store, which several processes may do at a time; no tenant is asked
-	deciding               // writing to the store; no tenant is asked
-	running                // writing to the store, and asking the tenants
+	looking    access = iota // at the store, which several processes may do at a time; nobody is asked
+	comparing                // looking at the store, and asking the targets
+	deciding                 // writing to the store; nobody is asked
+	takingBack               // writing to the store and to the targets; no source is asked
+	running                  // writing to the store, and asking the sources and targets
 )
+
+// writes tells access that writes to the store.
+func (how access) writes() bool { return how >= deciding }
+
+// speaks tells access that asks the targets for something.
+func (how access) speaks() bool { return how == comparing || how == takingBack || how == running }
 
 // joined joins all parts of some syncs, or of all, and calls fn while the store is open.
 func (a *app) joined(ctx context.Context, names []string, how access, fn func([]*wired) error) error {
@@ -27,11 +35,11 @@ func (a *app) joined(ctx context.Context, names []string, how access, fn func([]
 	if err != nil {
 		return err
 	}
-	st, err := a.openStore(cfg, how == looking)
+	st, err := a.openStore(cfg, !how.writes())
 	if err != nil {
 		return err
 	}
-	if how != looking {
+	if how.writes() {
 		for _, name := range names {
 			release, err := a.hold(ctx, name)
 			if err != nil {
@@ -72,7 +80,7 @@ func (a *app) wireFor(ctx context.Context, cfg *Config, st *store.Store, name st
 	if err != nil {
 		return nil, err
 	}
-	return a.join(ctx, cfg, st, name, from, true)
+	return a.join(ctx, cfg, st, name, from, !how.speaks())
 }
 
 // speechless is a client that asks nobody anything, for commands that look at what was read before: they work without

@@ -73,7 +73,7 @@ changes failed.`,
 				if confirm = strings.ToLower(confirm); !undoDigest.MatchString(confirm) {
 					return usageError("--confirm %s: that is none of the words that dirsync undo %s prints", confirm, args[0])
 				}
-				how = deciding
+				how = takingBack
 			}
 			return a.joined(cmd.Context(), nil, how, func(ws []*wired) error {
 				u, err := a.findUndo(cmd.Context(), ws, id, args[1:], all)

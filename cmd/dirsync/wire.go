@@ -79,7 +79,7 @@ func (a *app) wire(ctx context.Context, cfg *Config, st *store.Store, name strin
 	return a.join(ctx, cfg, st, name, from, false)
 }
 
-// join is wire with a source that is there already. Muted, nobody can be asked anything; see speechless.
+// join is wire with a source that is there already. Muted, the target cannot be asked anything; see speechless.
 func (a *app) join(ctx context.Context, cfg *Config, st *store.Store, name string, from origin, mute bool) (*wired, error) {
 	sc, state := cfg.Syncs[name], st.Sync(name)
 	to, err := a.destination(cfg, st, sc, mute)
