@@ -30,6 +30,8 @@ type directory struct {
 	building lock // one listing at a time
 	mu       sync.Mutex
 	table    *index // nil: not known
+	// partial says that somebody may be there who is not in the table: only that somebody is there can be learned from it.
+	partial bool
 	// built is when the listing that made the table began.
 	built time.Time
 	// pages is how many requests the last listing took; 0 if there was none.
@@ -140,7 +142,7 @@ func (d *directory) known(person dirsync.ID) (id string, sure bool) {
 		return "", false
 	}
 	id, _ = d.table.person(person)
-	return id, true
+	return id, id != "" || !d.partial
 }
 
 // owner says whose an account is, from the table.
@@ -160,7 +162,7 @@ func (d *directory) named(name string) (id string, sure bool) {
 		return "", false
 	}
 	id, _ = d.table.named(name)
-	return id, true
+	return id, id != "" || !d.partial
 }
 
 // errEnough stops a listing that costs more than asking for each.
@@ -196,7 +198,11 @@ func (d *directory) refresh(ctx context.Context, n int, fn func(*scim.Object) er
 		k.query.Set("excludedAttributes", "members")
 	}
 	w := &walk{c: d.c, call: k}
+	var sample []*scim.Object
 	w.page = func(resources []*scim.Object, more int) error {
+		if sample == nil {
+			sample = resources
+		}
 		if n > 0 && w.requests == 1 && n < more && d.filtering(ctx, resources) {
 			d.mu.Lock()
 			d.pages = more + 1
@@ -217,11 +223,14 @@ func (d *directory) refresh(ctx context.Context, n int, fn func(*scim.Object) er
 	if errors.Is(err, errEnough) {
 		return nil
 	}
-	if err != nil {
+	// Whom a list never shows can still be asked for, where that is possible.
+	partial := errors.Is(err, errShort) && fn == nil && d.filtering(ctx, sample)
+	if err != nil && !partial {
 		return err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.partial = partial
 	latest := make(map[string]int, len(d.own))
 	for i, own := range d.own {
 		latest[own.id] = i
@@ -376,7 +385,15 @@ func (d *directory) find(ctx context.Context, person dirsync.ID) (string, error)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	id, _ := d.table.person(person)
+	if id == "" && d.partial {
+		return "", d.unproven()
+	}
 	return id, nil
+}
+
+// unproven says that somebody may be there who is not shown.
+func (d *directory) unproven() error {
+	return d.c.fault(call{op: "find " + d.what}, dirsync.Unavailable, errors.New("the list shows fewer than it counts, so that it cannot tell who is not there"))
 }
 
 // holder returns the resource with a name, nil if there is none.
@@ -402,7 +419,10 @@ func (d *directory) holder(ctx context.Context, name string) (*scim.Object, erro
 	if err := d.refresh(ctx, 0, nil); err != nil {
 		return nil, err
 	}
-	id, _ := d.named(name)
+	id, sure := d.named(name)
+	if id == "" && !sure {
+		return nil, d.unproven()
+	}
 	if id == "" {
 		return nil, nil //nolint:nilnil // there is none
 	}
@@ -444,6 +464,11 @@ func (d *directory) there(ctx context.Context, id string) (bool, error) {
 		return false, err
 	}
 	_, ok := d.owner(id)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !ok && d.partial {
+		return false, d.unproven()
+	}
 	return ok, nil
 }
 

@@ -194,6 +194,28 @@ func TestSourceThatIsWrong(t *testing.T) {
 	}
 }
 
+// TestCountsWhomItNeverShows provisions people to an application whose lists never show all whom they count, and which
+// filters: whom the list does not show is asked for. A comparison is refused.
+func TestCountsWhomItNeverShows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		app := scimtest.New()
+		all(t, open(t, app), joiners(0, 30))
+		app.Quirks.Uncounted = 3
+		c := open(t, app)
+		again := joiners(0, 40)
+		for i := range again {
+			again[i].After = values("First", fmt.Sprint("Last", i), fmt.Sprintf("renamed%d@a.example", i))
+		}
+		all(t, c, again)
+		if got := len(app.Users()); got != 40 {
+			t.Errorf("there are %d users, want 40", got)
+		}
+		if err := c.Users(t.Context(), func(dirsync.Account) error { return nil }); dirsync.KindOf(err) != dirsync.Unavailable || dirsync.HintOf(err) == "" {
+			t.Errorf("got %v, want Unavailable with a hint", err)
+		}
+	})
+}
+
 // TestApplicationThatForgotEverybody lists nobody. Whom it does not list is looked up by id before they are told to be
 // gone; and nobody is doubled, because it says that the name is taken.
 func TestApplicationThatForgotEverybody(t *testing.T) {
