@@ -17,15 +17,15 @@ func routes() []route {
 	every := []place{socketDoor, tcpDoor, metricsDoor}
 	const get, post = http.MethodGet, http.MethodPost
 	return []route{
-		{method: get, path: "/livez", doors: every, open: true, serve: (*handler).livez},
-		{method: get, path: "/readyz", doors: every, open: true, serve: (*handler).readyz},
-		{method: get, path: "/metrics", doors: every, serve: (*handler).metrics},
-		{method: get, path: "/v1/openapi.yaml", doors: api, serve: (*handler).openAPI},
+		{method: get, path: "/livez", doors: every, open: true, free: true, serve: (*handler).livez},
+		{method: get, path: "/readyz", doors: every, open: true, free: true, serve: (*handler).readyz},
+		{method: get, path: "/metrics", doors: every, free: true, serve: (*handler).metrics},
+		{method: get, path: "/v1/openapi.yaml", doors: api, free: true, serve: (*handler).openAPI},
 		{method: get, path: "/v1/status", doors: api, serve: (*handler).status},
 		{method: get, path: "/v1/syncs", doors: api, serve: (*handler).syncs},
 		{method: get, path: "/v1/syncs/{sync}", doors: api, serve: (*handler).sync},
 		{method: get, path: "/v1/syncs/{sync}/runs", doors: api, serve: (*handler).runs},
-		{method: get, path: "/v1/syncs/{sync}/progress", doors: api, serve: (*handler).progress},
+		{method: get, path: "/v1/syncs/{sync}/progress", doors: api, free: true, serve: (*handler).progress},
 		{method: get, path: "/v1/syncs/{sync}/explain", doors: api, serve: (*handler).explain},
 		{method: post, path: "/v1/syncs/{sync}/sync-now", doors: api, changes: true, serve: (*handler).syncNow},
 		{method: get, path: "/v1/runs/{run}", doors: api, serve: (*handler).run},
@@ -39,7 +39,7 @@ func routes() []route {
 		{method: post, path: "/v1/holds/{hold}/reject", doors: api, changes: true, serve: (*handler).reject},
 		{method: get, path: "/v1/inbox", doors: api, serve: (*handler).inbox},
 		{method: post, path: "/v1/inbox/mark", doors: api, changes: true, serve: (*handler).markNotes},
-		{method: post, path: "/v1/exec", doors: local, changes: true, serve: (*handler).exec},
+		{method: post, path: "/v1/exec", doors: local, changes: true, free: true, serve: (*handler).exec},
 	}
 }
 

@@ -25,7 +25,10 @@ type Server struct {
 	Exec ExecFunc
 	// Metrics are shown at /metrics and count the requests; nil has none.
 	Metrics *Metrics
-	Log     zerolog.Logger
+	// Enter is asked before the Daemon is, and leave is called after it has answered. An error refuses the request. It is not
+	// asked for signs of life, metrics, streams and commands. Nil lets everybody in.
+	Enter func() (leave func(), err error)
+	Log   zerolog.Logger
 	// Now is the clock; nil means time.Now. Timers are the runtime's in any case.
 	Now func() time.Time
 
@@ -83,7 +86,9 @@ type route struct {
 	doors []place
 	// open routes need no token. changes says that the route is not for tokens that may only look.
 	open, changes bool
-	serve         func(h *handler, w http.ResponseWriter, r *http.Request) error
+	// free routes ask nothing that Server.Enter guards.
+	free  bool
+	serve func(h *handler, w http.ResponseWriter, r *http.Request) error
 }
 
 func (r route) pattern() string { return r.method + " " + r.path }
@@ -99,13 +104,25 @@ func (s *Server) handler(stop context.Context, at place, tokens []Token, hosts [
 			h.mux.HandleFunc(rt.pattern(), func(w http.ResponseWriter, r *http.Request) {
 				if err := h.admit(w, r, rt); err != nil {
 					h.fail(w, r, err)
-				} else if err := rt.serve(h, w, r); err != nil {
+				} else if err := h.enter(w, r, rt); err != nil {
 					h.fail(w, r, err)
 				}
 			})
 		}
 	}
 	return h
+}
+
+// enter answers a request that was admitted.
+func (h *handler) enter(w http.ResponseWriter, r *http.Request, rt route) error {
+	if h.server.Enter != nil && !rt.free {
+		leave, err := h.server.Enter()
+		if err != nil {
+			return err
+		}
+		defer leave()
+	}
+	return rt.serve(h, w, r)
 }
 
 // ServeHTTP is the way of every request: look at who asks and on whose behalf, find the route, answer, and count.

@@ -170,8 +170,8 @@ func (a *app) compactCommand() *cobra.Command {
 		Short: "Make the store's file as small as it can be",
 		Long: `compact copies the store without what has become free in it, compares the copy, and
 puts it in the store's place. What becomes free is used again anyway, so this is worth
-while only after much was deleted. Nobody else may have the store open meanwhile, and
-the disk needs room for the copy.
+while only after much was deleted. The disk needs room for the copy. A daemon waits for
+the end of the runs that are under way, rests meanwhile, and goes on by itself.
 
 Exit codes: 0 done; 1 failed, and the store is as it was; 2 the command line or the
 configuration is wrong.`,
@@ -182,7 +182,11 @@ configuration is wrong.`,
 			if err != nil {
 				return err
 			}
-			c, err := store.Compact(cmd.Context(), cfg.Store.Path, storeOptions(cfg))
+			var c store.Compaction
+			err = a.swap(cmd.Context(), func() (err error) {
+				c, err = store.Compact(cmd.Context(), cfg.Store.Path, storeOptions(cfg))
+				return err
+			})
 			if err != nil {
 				return err
 			}
@@ -201,8 +205,9 @@ func (a *app) restoreCommand() *cobra.Command {
 		Use:   "restore BACKUP",
 		Short: "Put a backup in the store's place",
 		Long: `restore verifies a backup and puts a copy of it in the store's place. A store that is
-there is replaced only with --replace, and even then kept beside it. Nobody else may
-have the store open meanwhile.
+there is replaced only with --replace, and even then kept beside it. A daemon waits for
+the end of the runs that are under way, rests meanwhile, and goes on by itself, at
+once; stop it first if you want to look before anything runs.
 
 What has happened since the backup is not forgotten by the tenant: the next run reads
 what has changed since then, or everybody, and puts the accounts right.
@@ -218,7 +223,11 @@ configuration is wrong.`,
 			}
 			opts := storeOptions(cfg)
 			opts.Now = a.now
-			kept, err := store.Restore(cmd.Context(), args[0], cfg.Store.Path, replace, opts)
+			var kept string
+			err = a.swap(cmd.Context(), func() (err error) {
+				kept, err = store.Restore(cmd.Context(), a.path(args[0]), cfg.Store.Path, replace, opts)
+				return err
+			})
 			switch {
 			case dirsync.KindOf(err) == dirsync.Conflict && !replace:
 				return &dirsync.Error{Kind: dirsync.Conflict, Err: err, Hint: "With --replace it is replaced, and kept beside the new one."}

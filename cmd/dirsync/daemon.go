@@ -39,6 +39,12 @@ type daemon struct {
 	// ctx ends when the daemon begins to stop. loops are what has to end before it has stopped.
 	ctx   context.Context //nolint:containedctx // it lives as long as the daemon
 	loops sync.WaitGroup
+	// rest is for replacing the store. keeping is what pause ends, beside the workers and the teller.
+	rest    rest
+	keeping sync.WaitGroup
+	pause   context.CancelFunc
+	// broken is told what the daemon cannot go on after.
+	broken chan error
 	// lanes bound how many syncs run at a time, and with that the memory.
 	lanes chan struct{}
 
@@ -55,7 +61,7 @@ type daemon struct {
 // newDaemon makes a daemon of an open store. Nothing runs yet.
 func newDaemon(a *app, cfg *Config, st *store.Store) *daemon {
 	d := &daemon{app: a, st: st, started: a.now(), cfg: cfg, workers: map[string]*worker{},
-		lanes: make(chan struct{}, maxRuns)}
+		lanes: make(chan struct{}, maxRuns), broken: make(chan error, 8)}
 	// Runs write nothing for people; what is noted on the way goes to the log.
 	quiet := *a
 	quiet.stderr, quiet.metrics = logLines{a.log}, web.NewMetrics(version())
@@ -94,6 +100,13 @@ func (d *daemon) worker(name string) (*worker, error) {
 		Hint: "dirsync status lists the syncs."}
 }
 
+// telling is the notifier that counts now; nil before the start.
+func (d *daemon) telling() *teller {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.teller
+}
+
 // all are the workers, by name.
 func (d *daemon) all() []*worker {
 	d.mu.Lock()
@@ -130,7 +143,9 @@ func (d *daemon) start(ctx context.Context) error {
 	for _, w := range ready {
 		w.start(ctx)
 	}
-	d.loops.Go(func() { d.housekeep(ctx) })
+	keep, pause := context.WithCancel(ctx)
+	d.pause = pause
+	d.keeping.Go(func() { d.housekeep(keep) })
 	return nil
 }
 
@@ -140,10 +155,8 @@ func (d *daemon) stopped() {
 		w.wait()
 	}
 	d.loops.Wait()
-	d.mu.Lock()
-	t := d.teller
-	d.mu.Unlock()
-	if t != nil {
+	d.keeping.Wait()
+	if t := d.telling(); t != nil {
 		t.stop()
 	}
 }
@@ -229,10 +242,7 @@ func (d *daemon) replace() error {
 	if !sameDoors(cfg.Serve, old.Serve) {
 		d.log.Warn().Msg("the addresses, certificate and tokens under serve take effect at the next restart")
 	}
-	d.mu.Lock()
-	was := d.teller
-	d.mu.Unlock()
-	was.stop()
+	d.telling().stop()
 	t.start(d.ctx)
 	d.mu.Lock()
 	d.cfg, d.teller = cfg, t

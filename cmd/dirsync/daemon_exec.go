@@ -18,7 +18,20 @@ func (d *daemon) exec(ctx context.Context, c web.Command, stdout, stderr io.Writ
 	a := newApp(stdout, stderr)
 	a.style, a.now, a.replicaLag = style{colored: c.Color}, d.now, d.replicaLag
 	a.host, a.dir, a.metrics = d, c.Dir, d.metrics
+	defer func() {
+		if a.leave != nil {
+			a.leave()
+		}
+	}()
 	return a.run(ctx, c.Args)
+}
+
+// swap is daemon.swap for a command line; without a daemon fn has the store's file to itself anyway.
+func (a *app) swap(ctx context.Context, fn func() error) error {
+	if a.host == nil {
+		return fn()
+	}
+	return a.host.swap(ctx, func(sync string) { a.note("%s: a run is under way; waiting for its end", clean(sync)) }, fn)
 }
 
 // path is a path that was given on the command line: a relative one begins where whoever gave it is.

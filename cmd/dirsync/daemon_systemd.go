@@ -70,8 +70,14 @@ func (d *daemon) statusLine(now time.Time) string {
 	return fmt.Sprintf("next: %s %s", first, when(next, now))
 }
 
-// Ready implements web.Ready: the store answers, and every loop has looked at the clock lately.
+// Ready implements web.Ready: the store answers, and every loop has looked at the clock lately. A daemon whose store is being
+// replaced is ready: nobody should restart it for that.
 func (d *daemon) Ready(ctx context.Context) error {
+	leave, err := d.rest.enter()
+	if err != nil {
+		return nil //nolint:nilerr // replacing the store is work, too
+	}
+	defer leave()
 	if _, err := d.st.Syncs(ctx); err != nil {
 		return err
 	}

@@ -52,10 +52,7 @@ func (d *daemon) tell(ctx context.Context, news ...notify.News) {
 	if len(news) == 0 {
 		return
 	}
-	d.mu.Lock()
-	t := d.teller
-	d.mu.Unlock()
-	if err := t.Tell(context.WithoutCancel(ctx), d.now(), news...); err != nil {
+	if err := d.telling().Tell(context.WithoutCancel(ctx), d.now(), news...); err != nil {
 		d.log.Error().Err(err).Str("news", news[0].Headline()).Msg("the news could not be stored, so nobody is told")
 	}
 }

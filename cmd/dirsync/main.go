@@ -74,6 +74,8 @@ type app struct {
 	// host is the daemon that runs this command line for somebody else; nil if this is a process of its own. dir is then
 	// where relative paths begin, and by who decides.
 	host *daemon
+	// leave says to the daemon that its store is not used any more.
+	leave func()
 	// metrics count what is sent to tenants; nil counts nothing.
 	metrics *web.Metrics
 	dir     string

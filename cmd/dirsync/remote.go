@@ -14,10 +14,16 @@ import (
 	"dirsync/web"
 )
 
-// localCommands are those that a daemon has nothing to do with: they need no store, or one that nobody has open, or they
+// localCommands are those that a daemon has nothing to do with: they need no store, or they
 // talk to the daemon themselves. Their own commands below them are local as well.
 func localCommands() []string {
-	return []string{"help", "completion", "generate", "version", "demo", "connect", "serve", "sync-now", "health", "restore", "compact"}
+	return []string{"help", "completion", "generate", "version", "demo", "connect", "serve", "sync-now", "health"}
+}
+
+// replacesStore tells the commands that put another file in the place of the store; see daemon.swap.
+func replacesStore(cmd *cobra.Command) bool {
+	words := strings.Fields(cmd.CommandPath())
+	return len(words) > 1 && (words[1] == "compact" || words[1] == "restore")
 }
 
 func isLocal(cmd *cobra.Command) bool {
@@ -114,7 +120,12 @@ func (a *app) place(cmd *cobra.Command) error {
 		return usageError("%s is not for the daemon", cmd.CommandPath())
 	case a.host != nil:
 		a.configPath = a.path(a.configPath)
-		return a.host.ownConfig(a.configPath)
+		if err := a.host.ownConfig(a.configPath); err != nil || replacesStore(cmd) {
+			return err
+		}
+		var err error
+		a.leave, err = a.host.rest.enter()
+		return err
 	case isLocal(cmd) || !cmd.Runnable():
 		return nil
 	}

@@ -71,7 +71,7 @@ func (a *app) serve(ctx context.Context, signals <-chan os.Signal, ready func(*d
 		// Transactions may be under way, and closing would wait for them.
 		return errors.Join(err, errCutOff)
 	}
-	return errors.Join(err, st.Close())
+	return errors.Join(err, d.st.Close())
 }
 
 var errCutOff = errors.New("stopping took too long, or was asked for twice, so what was under way was cut off; the next start makes certain of it")
@@ -143,7 +143,7 @@ func (d *daemon) openDoors(s *web.Server) (doors []*web.Door, err error) {
 func (d *daemon) serve(ctx context.Context, signals <-chan os.Signal, ready func(*daemon)) (whole bool, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	doors, err := d.openDoors(&web.Server{Daemon: d, Exec: d.exec, Metrics: d.metrics, Log: d.log, Now: d.now})
+	doors, err := d.openDoors(&web.Server{Daemon: d, Exec: d.exec, Enter: d.rest.enter, Metrics: d.metrics, Log: d.log, Now: d.now})
 	if err != nil {
 		return true, err
 	}
@@ -154,11 +154,10 @@ func (d *daemon) serve(ctx context.Context, signals <-chan os.Signal, ready func
 		return true, err
 	}
 	var answering sync.WaitGroup
-	broken := make(chan error, len(doors))
 	for _, door := range doors {
 		answering.Go(func() {
 			if err := door.Serve(ctx); err != nil {
-				broken <- err
+				d.broken <- err
 			}
 		})
 		d.log.Info().Str("at", door.Addr()).Msg("listening")
@@ -169,7 +168,7 @@ func (d *daemon) serve(ctx context.Context, signals <-chan os.Signal, ready func
 	if ready != nil {
 		ready(d)
 	}
-	err = d.attend(ctx, signals, broken)
+	err = d.attend(ctx, signals)
 	manager.stopping()
 	d.log.Info().Msg("stopping")
 	stop()
@@ -217,7 +216,7 @@ const (
 )
 
 // attend does what it is told until ctx ends or a signal stops it.
-func (d *daemon) attend(ctx context.Context, signals <-chan os.Signal, broken <-chan error) error {
+func (d *daemon) attend(ctx context.Context, signals <-chan os.Signal) error {
 	var manager systemd
 	files, status := time.NewTicker(fileEvery), time.NewTicker(statusEvery)
 	defer files.Stop()
@@ -231,6 +230,10 @@ func (d *daemon) attend(ctx context.Context, signals <-chan os.Signal, broken <-
 	seen := stateOf(d.configPath)
 	line := ""
 	reload := func() {
+		if d.rest.over() != nil {
+			seen = fileState{} // the next look at the file reloads it
+			return
+		}
 		manager.reloading()
 		seen = stateOf(d.configPath)
 		_ = d.reload() // it has been said
@@ -241,7 +244,7 @@ func (d *daemon) attend(ctx context.Context, signals <-chan os.Signal, broken <-
 		select {
 		case <-ctx.Done():
 			return nil
-		case err := <-broken:
+		case err := <-d.broken:
 			return err
 		case s := <-signals:
 			switch {
@@ -250,9 +253,7 @@ func (d *daemon) attend(ctx context.Context, signals <-chan os.Signal, broken <-
 			case s == reloadSignal:
 				reload()
 			default:
-				if err := d.syncNow(ctx, nil, "signal"); err != nil {
-					d.log.Error().Err(err).Msg("not every run could be asked for")
-				}
+				d.loops.Go(func() { d.signalled(ctx) })
 			}
 		case <-files.C:
 			if now := stateOf(d.configPath); now != seen && now.there {
@@ -270,6 +271,20 @@ func (d *daemon) attend(ctx context.Context, signals <-chan os.Signal, broken <-
 				manager.status(line)
 			}
 		}
+	}
+}
+
+// signalled asks for a run of every sync, as soon as the store can be written.
+func (d *daemon) signalled(ctx context.Context) {
+	if over := d.rest.over(); over != nil {
+		select {
+		case <-over:
+		case <-ctx.Done():
+			return
+		}
+	}
+	if err := d.syncNow(ctx, nil, "signal"); err != nil && ctx.Err() == nil {
+		d.log.Error().Err(err).Msg("not every run could be asked for")
 	}
 }
 
