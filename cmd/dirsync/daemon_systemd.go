@@ -75,7 +75,7 @@ func (d *daemon) statusLine(now time.Time) string {
 func (d *daemon) Ready(ctx context.Context) error {
 	leave, err := d.rest.enter()
 	if err != nil {
-		return nil //nolint:nilerr // replacing the store is work, too
+		return nil // replacing the store is work, too
 	}
 	defer leave()
 	if _, err := d.st.Syncs(ctx); err != nil {
