@@ -211,4 +211,4 @@ func (s *Server) write(k *kind, r *dirsync.Resource, o *scim.Object, flags byte)
 }
 
 // maxDocument is the most bytes of one resource, members not counted.
-const maxDocument = 1 << 20
+const maxDocument = 256 << 10

@@ -282,11 +282,10 @@ func FuzzRequests(f *testing.F) {
 		}
 		r := newRig(t)
 		r.group("g", r.user("anna"))
-		var logged bytes.Buffer
 		req := &http.Request{Method: method, URL: u, Host: "people.example", Header: http.Header{"Authorization": {"Bearer all"}, "Content-Type": {scim.MediaType}}, Body: httptest.NewRequest("POST", "/", strings.NewReader(body)).Body, ContentLength: int64(len(body))}
 		a := r.serve(req)
 		if a.status < 200 || a.status > 599 || a.status == 500 {
-			t.Errorf("%s %s: %d %s\n%s", method, target, a.status, a.text, logged.String())
+			t.Errorf("%s %s: %d %s", method, target, a.status, a.text)
 		}
 		if a.status >= 400 && method != "HEAD" && a.text == "" {
 			t.Errorf("%s %s: %d without a body", method, target, a.status)

@@ -14,9 +14,6 @@ import (
 	"dirsync/scim"
 )
 
-// maxPageBytes ends a page early: documents can be large, and a server may always return fewer than are asked for.
-const maxPageBytes = 16 << 20
-
 // listing is one list that is being made.
 type listing struct {
 	*call
@@ -233,7 +230,7 @@ func (l *listing) read() error {
 	for _, q := range l.queries {
 		plain = plain && q.all == nil
 	}
-	if plain && !l.paged {
+	if plain && (!l.paged || l.count == 0) {
 		return l.numbered()
 	}
 	if l.paged {
@@ -254,7 +251,7 @@ func (l *listing) read() error {
 // one that did not fit.
 func (l *listing) fits(it item) bool {
 	l.bytes += len(it.r.Document) + 512
-	return l.bytes <= maxPageBytes || len(l.page) == 0
+	return l.bytes <= l.s.limits.PageBytes || len(l.page) == 0
 }
 
 // numbered is a list of everybody by number. The store skips at little cost, and counts what clients do not see: those

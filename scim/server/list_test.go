@@ -1,8 +1,10 @@
 package server_test
 
 import (
-	"encoding/json"
+	"bufio"
 	"fmt"
+	"net"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -329,11 +331,13 @@ func TestScanLimit(t *testing.T) {
 
 // TestPageBytes: a page ends early when its resources are large, and nobody is lost.
 func TestPageBytes(t *testing.T) {
-	r := newRig(t)
-	large := strings.Repeat("x", 900<<10)
+	r := newRig(t, func(c *server.Config) { c.Limits.PageBytes = 100 << 10 })
 	for n := range 40 {
-		body, _ := json.Marshal(map[string]any{"userName": fmt.Sprint("user", n), "profileUrl": large})
-		r.do("POST", "/Users", string(body)).want(201)
+		size := 5 << 10
+		if n == 7 {
+			size = 200 << 10 // larger than a page
+		}
+		r.do("POST", "/Users", fmt.Sprintf(`{'userName':'user%d','profileUrl':'%s'}`, n, strings.Repeat("x", size))).want(201)
 	}
 	for _, query := range []string{"attributes=id", "attributes=id&filter=" + url.QueryEscape("profileUrl pr"), "attributes=id&sortBy=userName"} {
 		if got := r.byIndex(query, "1000"); len(got) != 40 {
@@ -343,9 +347,25 @@ func TestPageBytes(t *testing.T) {
 			t.Errorf("by cursor, %s: %d of 40", query, len(got))
 		}
 	}
-	if got := len(r.do("GET", "/Users?attributes=id&count=1000", "").want(200).ids()); got >= 40 {
+	if got := len(r.do("GET", "/Users?attributes=id&count=1000", "").want(200).ids()); got != 7 {
 		t.Errorf("%d on one page", got)
 	}
-	body, _ := json.Marshal(map[string]any{"userName": "x", "profileUrl": large + large})
-	r.do("POST", "/Users", string(body)).want(413)
+	r.do("POST", "/Users", fmt.Sprintf(`{'userName':'x','profileUrl':'%s'}`, strings.Repeat("x", 300<<10))).want(413)
+}
+
+// TestSlowBody: whoever sends a body in drops is not waited for.
+func TestSlowBody(t *testing.T) {
+	r := newRig(t, func(c *server.Config) { c.Limits.Timeout = 50 * time.Millisecond })
+	web := httptest.NewServer(r.server)
+	defer web.Close()
+	conn, err := net.Dial("tcp", web.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "POST /Users HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer all\r\nContent-Length: 100\r\n\r\n{")
+	answer, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil || !strings.Contains(answer, " 400 ") {
+		t.Errorf("%q, %v", answer, err)
+	}
 }

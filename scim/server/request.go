@@ -32,7 +32,8 @@ func endpoints() []string {
 }
 
 // target takes a URL apart.
-func (s *Server) target(r *http.Request) (t target, err error) {
+func (s *Server) target(r *http.Request) (t target) {
+	var err error
 	path, query := r.URL.EscapedPath(), r.URL.RawQuery
 	prefix, parts, ok := split(path)
 	if rest, under := strings.CutPrefix(path, s.path); under && s.path != "" && (rest == "" || rest[0] == '/') {
@@ -73,7 +74,7 @@ func (s *Server) target(r *http.Request) (t target, err error) {
 	if t.query, err = parseQuery(query); err != nil {
 		t.bad = err
 	}
-	return t, nil
+	return t
 }
 
 // split finds the first endpoint in an escaped path.
@@ -247,7 +248,14 @@ func (c *call) body(out *reply, r *http.Request) (*scim.Object, error) {
 	if r.ContentLength > limit {
 		return nil, tooLarge
 	}
+	// A body that comes in drops must not keep a goroutine for longer than any request may take. What is no connection has
+	// no deadline, and no need of one.
+	control := http.NewResponseController(out.w)
+	_ = control.SetReadDeadline(time.Now().Add(c.s.limits.Timeout))
 	data, err := io.ReadAll(http.MaxBytesReader(out.w, r.Body, limit))
+	if err == nil {
+		_ = control.SetReadDeadline(time.Time{}) // Otherwise net/http would wait for the rest.
+	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, tooLarge
 	}

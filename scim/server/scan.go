@@ -9,8 +9,8 @@ import (
 	"dirsync/scim"
 )
 
-// scanAtOnce is how many resources are read from the store at a time.
-const scanAtOnce = 500
+// scanAtOnce is how many resources are read from the store at a time: as many as may all be as large as they can be.
+const scanAtOnce = 100
 
 // tooSlow says that everybody could not be read in time, and how far it came.
 type tooSlow struct {
@@ -93,8 +93,8 @@ func (l *listing) walk(i int, after string, skip int, test func(*dirsync.Resourc
 	}
 	for {
 		size := scanAtOnce
-		if !scan && l.count+1 < size {
-			size = l.count + 1
+		if !scan {
+			size = min(size, l.count+1)
 		}
 		page, err := l.s.config.Store.Resources(l.ctx, l.kinds[i].of, after, skip, size)
 		if err != nil {

@@ -57,13 +57,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve answers a request, or says why not.
 func (c *call) serve(out *reply, r *http.Request) error {
-	// A body that comes in drops must not keep a goroutine for longer than any request may take. What is no connection has
-	// no deadline.
-	_ = http.NewResponseController(out.w).SetReadDeadline(time.Now().Add(c.s.limits.Timeout))
-	t, err := c.s.target(r)
-	if err != nil {
-		return err
-	}
+	t := c.s.target(r)
 	c.base, c.query = t.base, t.query
 	if len(t.parts) > 0 {
 		c.event.Resource = t.parts[0]
@@ -236,7 +230,9 @@ func (r *reply) header() {
 
 // reset forgets an answer of which nothing was sent.
 func (r *reply) reset() {
-	clear(r.w.Header())
+	for _, name := range []string{"ETag", "Location", "Allow"} {
+		r.w.Header().Del(name)
+	}
 	r.buf = r.buf[:0]
 }
 

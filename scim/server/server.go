@@ -97,6 +97,8 @@ type Limits struct {
 	Operations int
 	// Page is the size of a page that is not asked for, 100, and MaxPage the largest, 1,000.
 	Page, MaxPage int
+	// PageBytes ends a page early whose resources are large, members not counted; 16 MiB.
+	PageBytes int
 	// Sorted is the most resources that are sorted; 50,000.
 	Sorted int
 	// Scan is how long a filter may read everybody; 10 seconds. Scans is how many may do so at the same time; 4.
@@ -128,6 +130,7 @@ func (l Limits) withDefaults() Limits {
 	count(&l.Operations, 1000)
 	count(&l.MaxPage, 1000)
 	count(&l.Page, 100)
+	count(&l.PageBytes, 16<<20)
 	l.Page = min(l.Page, l.MaxPage)
 	count(&l.Sorted, 50_000)
 	count(&l.Scans, 4)
