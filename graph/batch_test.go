@@ -84,6 +84,39 @@ func FuzzRefusal(f *testing.F) {
 	})
 }
 
+// Whatever a list of users holds, reading it ends in accounts or in an error.
+func FuzzWriterAccounts(f *testing.F) {
+	f.Add([]byte(`{"value":[{"id":"1","userPrincipalName":"a@b.example","accountEnabled":false,"businessPhones":["1"],"employeeOrgData":{"division":"x"},"manager":{"id":"2","employeeId":"7"},"employeeHireDate":"2026-01-02T00:00:00Z"}]}`))
+	f.Add([]byte(`{"value":[{"id":"1","userPrincipalName":7,"businessPhones":"x","employeeOrgData":[],"manager":{"employeeId":[]},"mail":"@"}]}`))
+	c, err := New(Config{Tenant: "6f89cf12-978b-4d23-ac18-9ef0c127cf87", ClientID: "6f89cf12-978b-4d23-ac18-9ef0c127cf87", Credential: Credential{Secret: "x"}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	w, err := c.Writer(WriterConfig{Anchor: "employeeId", Properties: []string{"displayName", "userPrincipalName", "mail", "manager", "businessPhones", "employeeHireDate",
+		"employeeOrgData/division", "userType", "extension_00d886240b5a4d4c9b4f0f3d2b1c8928_x"}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		env, err := w.decoder().envelope(body)
+		if err != nil {
+			return
+		}
+		for _, r := range env.rows {
+			a := w.account(r)
+			if got, want := len(a.Values), len(w.all()); got != want {
+				t.Errorf("got %d values, want %d", got, want)
+			}
+			for _, v := range a.Values {
+				if v.Value.IsNull() != (v.Value.Text == "") {
+					t.Errorf("%s is %+v", v.Field, v.Value)
+				}
+			}
+			w.document(a.Values, false)
+		}
+	})
+}
+
 // A batch is JSON of the form that Graph documents, with a content type for each body.
 func TestBatchOf(t *testing.T) {
 	got, err := json.Marshal(batchOf([]*parcel{

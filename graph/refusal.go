@@ -78,16 +78,25 @@ func (r refusal) property() string {
 		return d.target
 	}
 	for _, d := range r.details {
-		if propertyForm.MatchString(d.target) {
+		if isProperty(d.target) {
 			return d.target
 		}
 	}
 	for _, form := range []*regexp.Regexp{propertyNamed, propertyFirst} {
-		if m := form.FindStringSubmatch(r.message); m != nil && !slices.Contains([]string{"is", "of", "has", "the", "values", "value"}, strings.ToLower(m[1])) {
-			return m[1]
+		for _, m := range form.FindAllStringSubmatch(r.message, 8) {
+			if isProperty(m[1]) { // and not a word of the sentence
+				return m[1]
+			}
 		}
 	}
 	return ""
+}
+
+func isProperty(name string) bool {
+	return extensionForm.MatchString(name) || slices.ContainsFunc(writables(), func(f writable) bool {
+		outer, _ := f.path()
+		return strings.EqualFold(outer, name)
+	})
 }
 
 // holder is the account that a refusal names as the one with which it conflicts, "" if it names none.

@@ -49,7 +49,8 @@ type Writer struct {
 
 	shaping sync.Mutex
 	shaped  bool
-	fields  []writable // sorted by name
+	// fields are what is written, sorted by name. They are replaced as a whole when more is known of them.
+	fields atomic.Pointer[[]writable]
 
 	// began is when this Writer was made.
 	began   time.Time
@@ -73,11 +74,12 @@ var (
 func (c *Client) Writer(cfg WriterConfig) (*Writer, error) {
 	w := &Writer{client: c, cfg: cfg, began: c.cfg.Now(), source: c.Users(nil), known: newAcquaintances(), held: newAwaited()}
 	var faults []error
+	var fields []writable
 	catalogue := writables()
 	for _, name := range cfg.Properties {
 		i := slices.IndexFunc(catalogue, func(f writable) bool { return f.Name == name })
 		switch {
-		case slices.ContainsFunc(w.fields, func(f writable) bool { return f.Name == name }):
+		case slices.ContainsFunc(fields, func(f writable) bool { return f.Name == name }):
 		case name == cfg.Anchor:
 			faults = append(faults, fmt.Errorf("%s is the anchor, so that nothing else can be written into it", name))
 		case name == managerName && cfg.Anchor == "":
@@ -85,9 +87,9 @@ func (c *Client) Writer(cfg WriterConfig) (*Writer, error) {
 		case i >= 0 && catalogue[i].Refused != "":
 			faults = append(faults, fmt.Errorf("%s cannot be written: %s", name, catalogue[i].Refused))
 		case i >= 0:
-			w.fields = append(w.fields, catalogue[i])
+			fields = append(fields, catalogue[i])
 		case extensionForm.MatchString(name):
-			w.fields = append(w.fields, assumed(name))
+			fields = append(fields, assumed(name))
 		default:
 			faults = append(faults, fmt.Errorf("%q is no property of a user that can be written", name))
 		}
@@ -106,8 +108,9 @@ func (c *Client) Writer(cfg WriterConfig) (*Writer, error) {
 	if len(faults) > 0 {
 		return nil, &dirsync.Error{Op: "prepare writing to Microsoft Entra ID", Kind: dirsync.Invalid, Err: errors.Join(faults...)}
 	}
-	slices.SortFunc(w.fields, func(a, b writable) int { return strings.Compare(a.Name, b.Name) })
-	w.shaped = !slices.ContainsFunc(w.fields, func(f writable) bool { return extensionForm.MatchString(f.Name) })
+	slices.SortFunc(fields, func(a, b writable) int { return strings.Compare(a.Name, b.Name) })
+	w.fields.Store(&fields)
+	w.shaped = !slices.ContainsFunc(fields, func(f writable) bool { return extensionForm.MatchString(f.Name) })
 	return w, nil
 }
 

@@ -157,7 +157,7 @@ func (b *writing) chains() [][]int {
 type work struct {
 	w   *Writer
 	p   *post
-	ctx context.Context //nolint:containedctx // of the call of ApplyAll that this is a part of
+	ctx context.Context // of the call of ApplyAll that this is a part of
 	ch  dirsync.Change
 
 	// found are the accounts that had the person's anchor when it was asked for, and asked when that was; zero if it was

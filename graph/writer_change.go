@@ -112,8 +112,7 @@ func (k *work) check(values dirsync.Values, isNew bool, held dirsync.Values) err
 			return refuse(v, "cannot be cleared, only changed")
 		}
 	}
-	for i := range k.w.fields {
-		f := &k.w.fields[i]
+	for _, f := range k.w.all() {
 		if v, _ := values.Get(f.Name); isNew && f.Required && v.IsNull() {
 			return refuse(dirsync.FieldValue{Field: f.Name}, "is required")
 		}
@@ -289,33 +288,30 @@ func (k *work) delete() error {
 // now.
 func (b *writing) managers(ctx context.Context) {
 	last := map[string]*work{} // by account: only what was wanted last counts
-	var order []string
 	for _, k := range b.works {
 		switch {
 		case k.err != nil || k.id == "":
 		case k.ch.Kind == dirsync.Delete:
 			delete(last, k.id)
 		case k.boss != nil:
-			if last[k.id] = k; !slices.Contains(order, k.id) {
-				order = append(order, k.id)
-			}
+			last[k.id] = k
 		}
 	}
 	var unknown []dirsync.ID
 	for _, k := range last {
-		if boss := dirsync.ID(k.boss.Text); !k.boss.IsNull() && b.w.known.of(boss) == "" && !slices.Contains(unknown, boss) {
+		if boss := dirsync.ID(k.boss.Text); !k.boss.IsNull() && b.w.known.of(boss) == "" {
 			unknown = append(unknown, boss)
 		}
 	}
 	slices.Sort(unknown)
-	found, err := b.ask(ctx, unknown)
+	found, err := b.ask(ctx, slices.Compact(unknown))
 	var todo []*work
-	for _, id := range order {
-		if k := last[id]; k != nil {
-			if err != nil {
-				k.err = k.partly(k.wrap(err))
-				continue
-			}
+	for _, k := range b.works {
+		switch {
+		case last[k.id] != k:
+		case err != nil:
+			k.err = k.partly(k.wrap(err))
+		default:
 			if one := found[dirsync.ID(k.boss.Text)]; len(one) > 0 {
 				k.bossID = string(one[0].ID)
 			}

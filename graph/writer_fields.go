@@ -43,8 +43,8 @@ type writable struct {
 }
 
 // path returns the outer property, and the one inside of it, which is empty for most.
-func (w writable) path() (outer, inner string) {
-	outer, inner, _ = strings.Cut(w.Name, "/")
+func (f *writable) path() (outer, inner string) {
+	outer, inner, _ = strings.Cut(f.Name, "/")
 	return outer, inner
 }
 
@@ -166,11 +166,13 @@ func (w *Writer) shape(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, f := range extensions {
-		if own := w.field(f.Name); own != nil {
-			own.Field = f
+	fields := slices.Clone(w.all())
+	for i := range fields {
+		if at := slices.IndexFunc(extensions, func(f dirsync.Field) bool { return f.Name == fields[i].Name }); at >= 0 {
+			fields[i].Field = extensions[at]
 		}
 	}
+	w.fields.Store(&fields)
 	w.shaped = true
 	return nil
 }
@@ -182,12 +184,16 @@ func (w *Writer) Notes() []string { return w.source.Notes() }
 
 // field finds a property that this Writer writes; nil if it is none.
 func (w *Writer) field(name string) *writable {
-	i, ok := slices.BinarySearchFunc(w.fields, name, func(f writable, name string) int { return strings.Compare(f.Name, name) })
+	fields := w.all()
+	i, ok := slices.BinarySearchFunc(fields, name, func(f writable, name string) int { return strings.Compare(f.Name, name) })
 	if !ok {
 		return nil
 	}
-	return &w.fields[i]
+	return &fields[i]
 }
+
+// all are the properties that this Writer writes, sorted by name. Nobody may change them.
+func (w *Writer) all() []writable { return *w.fields.Load() }
 
 // fault says why a value cannot be written, as a phrase that follows the property's name, or returns "".
 func (f *writable) fault(v dirsync.Value) string {
@@ -214,7 +220,7 @@ func (f *writable) fault(v dirsync.Value) string {
 		}
 	case "usageLocation":
 		if len(v.Text) != 2 || strings.ContainsFunc(v.Text, func(r rune) bool { return r < 'A' || r > 'Z' }) {
-			return "is no country code of two capital parcels (ISO 3166), such as DE"
+			return "is no country code of two capital letters (ISO 3166), such as DE"
 		}
 	}
 	return ""

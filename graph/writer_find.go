@@ -92,7 +92,7 @@ func (w *Writer) selected() (selected, expand []string) {
 		}
 	}
 	add(w.cfg.Anchor)
-	for _, f := range w.fields {
+	for _, f := range w.all() {
 		if f.Type != dirsync.Reference {
 			add(f.Name)
 			continue

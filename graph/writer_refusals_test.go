@@ -174,7 +174,7 @@ func TestWriterPasswords(t *testing.T) {
 		"refused": {Status: 400, Body: `{"error":{"code":"Request_BadRequest","message":"The specified password does not comply with password complexity requirements."}}`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			log, said, fired := &lockedBuffer{}, "", false
+			log, fired := &lockedBuffer{}, false
 			var sent []string
 			tenant := writable()
 			tenant.Hook = func(r *http.Request) graphtest.Fault {
@@ -214,7 +214,7 @@ func TestWriterPasswords(t *testing.T) {
 			}
 			target := writer(t, w.client, cfg)
 			a, err := target.Apply(t.Context(), joiner(1))
-			said = fmt.Sprintf("%v %+v %s %+v %v", err, err, dirsync.HintOf(err), a, log)
+			said := fmt.Sprintf("%v %+v %s %+v %v", err, err, dirsync.HintOf(err), a, log)
 			want := 1
 			if name == "echoed" {
 				want = 0

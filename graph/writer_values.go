@@ -61,9 +61,10 @@ func (f *writable) encode(v dirsync.Value) any {
 func (w *Writer) account(r dirsync.Record) dirsync.Account {
 	a := dirsync.Account{ID: string(r.ID), Source: w.owner(r), Active: !Blocked(r.Attrs)}
 	a.Created, _ = time.Parse(time.RFC3339, r.Attrs.Text("createdDateTime"))
-	a.Values = make(dirsync.Values, 0, len(w.fields))
-	for i := range w.fields {
-		f := &w.fields[i]
+	fields := w.all()
+	a.Values = make(dirsync.Values, 0, len(fields))
+	for i := range fields {
+		f := &fields[i]
 		a.Values = append(a.Values, dirsync.FieldValue{Field: f.Name, Value: w.value(f, r)})
 	}
 	return a
