@@ -28,6 +28,8 @@ type Application struct {
 	Fields []AppField `yaml:"fields"`
 	// Operations switch kinds of change off that the profile has on.
 	Operations Operations `yaml:"operations"`
+	// Miscounts says that the application counts resources that it never shows, so that its lists always seem short.
+	Miscounts bool `yaml:"miscounts"`
 	// Limits are the pace; nil: the profile's.
 	Limits *AppLimits `yaml:"limits"`
 }
@@ -85,6 +87,7 @@ func (a *Application) profile() client.Profile {
 			*op.off = !*op.said
 		}
 	}
+	p.Miscounts = p.Miscounts || a.Miscounts
 	if a.Limits != nil {
 		if a.Limits.PerSecond > 0 {
 			p.PerSecond = float64(a.Limits.PerSecond)

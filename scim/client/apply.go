@@ -472,7 +472,7 @@ func (w *work) account(o *scim.Object) dirsync.Account {
 				return person
 			}
 		}
-		person, _ := w.v.dir.owner(id)
+		person, _ := w.v.dir.whose(id)
 		return person
 	})
 }

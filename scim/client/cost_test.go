@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"runtime"
 	"slices"
@@ -289,6 +290,14 @@ func TestManagersWhoComeLater(t *testing.T) {
 		t.Errorf("got %d references that wait, want %d", got, want)
 	}
 	checkManagers(t, c, map[int]int{1: 2, 3: 2, 5: 6, 6: 5})
+	all(t, c, []dirsync.Change{boss(7, 8), boss(9, 8)})
+	want := map[dirsync.ID][]string{id(7): {"manager"}, id(9): {"manager"}}
+	if got := c.Unresolved(); !maps.EqualFunc(got, want, slices.Equal[[]string]) {
+		t.Errorf("unresolved: %v, want %v", got, want)
+	}
+	if got := c.Unresolved(); len(got) != 0 {
+		t.Errorf("unresolved once more: %v", got)
+	}
 }
 
 // TestWaitingReferencesAfterARestart is what becomes of a manager who came after the program ended: the account shows no

@@ -155,6 +155,18 @@ func (d *directory) owner(id string) (person dirsync.ID, sure bool) {
 	return d.table.account(id)
 }
 
+// whose is owner from a listing of any age, for reading what an answer refers to: ids are never another one's. The last
+// result is false if there was no listing at all.
+func (d *directory) whose(id string) (person dirsync.ID, listed bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.table == nil {
+		return "", false
+	}
+	person, _ = d.table.account(id)
+	return person, true
+}
+
 func (d *directory) named(name string) (id string, sure bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

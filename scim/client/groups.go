@@ -118,8 +118,11 @@ func (c *Client) groupsIn(o *scim.Object) ([]string, bool) {
 		if kind, _ := inner.Text("type"); kind == "indirect" {
 			continue
 		}
-		group, sure := c.groups.dir.owner(plain(g))
-		if sure && group != "" {
+		group, listed := c.groups.dir.whose(plain(g))
+		if !listed {
+			return nil, false // which of them are whose is not known
+		}
+		if group != "" {
 			out = append(out, string(group))
 		}
 	}

@@ -64,7 +64,7 @@ func (w *walk) incomplete() error {
 	e := w.c.fault(w.call, dirsync.Unavailable, fmt.Errorf("the list changed each time it was read; of %d there, %d were seen", w.total, len(w.seen)))
 	if !w.moved && w.total > w.found {
 		e.Err = fmt.Errorf("the list counts %d but shows %d, whenever it is read%w", w.total, w.found, errShort)
-		e.Hint = "Somebody may be there who is not shown, so nobody is taken for missing or new. If the target counts what it never shows, set Miscounts in its profile."
+		e.Hint = "Somebody may be there who is not shown, so nobody is taken for missing or new. If the target counts what it never shows, say so: miscounts: true."
 	}
 	return e
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,12 +35,15 @@ var _ dirsync.Source = (*Source)(nil)
 // overlap is how far a round reaches back behind the beginning of the one before: clocks differ, and lists lag.
 const overlap = 5 * time.Minute
 
-// Source returns a source of the application's users. extra are attributes beside the usual ones: Field.Name is the
-// attribute. Errors are *Error of kind Invalid.
+// Source returns a source of the application's users. extra are attributes beside the usual ones, or kept elsewhere than
+// those: Field.Name is the attribute. Errors are *Error of kind Invalid.
 func (c *Client) Source(extra ...FieldPath) (*Source, error) {
 	s := &shape{}
 	var wrong []error
-	for _, fp := range append(sourceFields(), extra...) {
+	usual := slices.DeleteFunc(sourceFields(), func(fp FieldPath) bool {
+		return slices.ContainsFunc(extra, func(x FieldPath) bool { return x.Field.Name == fp.Field.Name })
+	})
+	for _, fp := range append(usual, extra...) {
 		if fp.Path == "active" {
 			p := scim.Path{Name: "active"}
 			s.fields = append(s.fields, field{Field: fp.Field, places: []place{{path: p}}})

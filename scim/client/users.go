@@ -36,7 +36,7 @@ func (c *Client) Users(ctx context.Context, fn func(dirsync.Account) error) erro
 
 // listed is an account as a list shows it, with its memberships if the list tells them. Many targets show those nowhere.
 func (c *Client) listed(o *scim.Object) dirsync.Account {
-	a := c.account(c.users, o, func(id string) dirsync.ID { person, _ := c.users.dir.owner(id); return person })
+	a := c.account(c.users, o, func(id string) dirsync.ID { person, _ := c.users.dir.whose(id); return person })
 	if groups, said := c.groupsIn(o); said {
 		a.Values = a.Values.Set(dirsync.GroupsField, dirsync.NewList(groups))
 	} else if c.memberships(dirsync.GroupsField) {
