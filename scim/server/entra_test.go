@@ -245,3 +245,28 @@ func TestZiflow(t *testing.T) {
 	bulk := r.do("POST", "/Bulk", `{'schemas':['`+scim.BulkURN+`'],'Operations':[{'method':'DELETE','path':'/Users/`+id+`'}]}`).want(200)
 	bulk.has("Operations.0.status", "'405'")
 }
+
+// TestConvert: whoever knows more of values than the server can make them.
+func TestConvert(t *testing.T) {
+	r := newRig(t, func(c *server.Config) {
+		c.Convert = func(f dirsync.Field, text string) (dirsync.Value, string) {
+			if f.Type != dirsync.Phone {
+				return dirsync.Value{Type: f.Type, Text: text}, ""
+			}
+			if digits, ok := strings.CutPrefix(text, "030 "); ok {
+				return dirsync.Value{Type: f.Type, Text: "+4930" + digits}, ""
+			}
+			return dirsync.Value{}, "is not a phone number that exists"
+		}
+	})
+	id := r.user("anna")
+	r.do("PATCH", "/Users/"+id, patch(`{'op':'Add','path':'`+acmeURN+`:Phone','value':'030 901820'}`)).want(200).has("<"+acmeURN+">.Phone", "'030 901820'")
+	kept, _ := r.store.get(dirsync.KindUser, id)
+	if v, _ := kept.Values.Get("phone"); v.Text != "+4930901820" {
+		t.Errorf("phone %v", v)
+	}
+	a := r.do("PATCH", "/Users/"+id, patch(`{'op':'Add','path':'`+acmeURN+`:Phone','value':'7'}`)).want(400, "invalidValue")
+	if detail, _ := a.body.Text("detail"); !strings.Contains(detail, "Phone is not a phone number that exists; it must be a phone number") {
+		t.Errorf("detail %q", detail)
+	}
+}

@@ -190,7 +190,7 @@ func (c *call) takeValues(before, o *scim.Object, r *dirsync.Resource, have *kno
 		if old, _ := r.Values.Get(f.Name); same && !old.IsNull() {
 			continue
 		}
-		value := dirsync.Value{}
+		var value dirsync.Value
 		if f.Type == dirsync.Reference {
 			value, err = have.reference(f, p, v, &ask)
 			waiting = waiting || v != nil && value.IsNull()
