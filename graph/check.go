@@ -32,10 +32,12 @@ type Report struct {
 	ConsentURL string
 }
 
-// Needs says what is to be read. The zero Needs are people alone.
+// Needs says what is to be read, and what else is to be done. The zero Needs are people alone.
 type Needs struct {
 	// Groups are groups and their members; see Client.Groups.
 	Groups bool
+	// Mail is sending mail; see Client.SendMail. Nothing is sent to find out whether that is allowed.
+	Mail bool
 }
 
 // Permissions names the application permissions that it takes, the least there are for it. Member.Read.Hidden is not among
@@ -44,6 +46,9 @@ func (n Needs) Permissions() []string {
 	names := []string{userPermission, tenantPermission}
 	if n.Groups {
 		names = append(names, groupPermission)
+	}
+	if n.Mail {
+		names = append(names, MailPermission)
 	}
 	return names
 }
@@ -76,6 +81,9 @@ func (c *Client) CheckFor(ctx context.Context, needs Needs) (Report, error) {
 	}
 	if r.Tenant.Name == "" {
 		r.Missing = append(r.Missing, tenantPermission)
+	}
+	if needs.Mail && r.Roles != nil && !slices.Contains(r.Roles, MailPermission) {
+		r.Missing = append(r.Missing, MailPermission)
 	}
 	err = c.checkUser(ctx)
 	var missing []string

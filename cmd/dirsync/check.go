@@ -120,6 +120,7 @@ func needs(cfg *Config, name string) graph.Needs {
 	for _, sc := range cfg.Syncs {
 		n.Groups = n.Groups || sc.From.Entra == name && sc.From.HasGroups()
 	}
+	n.Mail = cfg.Notify.Graph.Tenant == name
 	return n
 }
 

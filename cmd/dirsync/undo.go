@@ -340,7 +340,9 @@ func (a *app) undo(ctx context.Context, u *undoing, confirm string) error {
 			continue
 		}
 		p.taking.Digest = p.preview.Digest
+		p.engine.Progress = a.follow(ctx, p.w)
 		r, err := p.engine.Undo(ctx, p.taking)
+		a.followed(ctx, p.w, r, err)
 		if r.ID != 0 {
 			sum.Runs = append(sum.Runs, viewRun(r))
 			partly = partly || r.Status != dirsync.Success && r.Counts.Failed > 0
