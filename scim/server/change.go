@@ -222,7 +222,7 @@ func (c *call) replace(k *kind, id string, body *scim.Object) (outcome, error) {
 		if _, said := o.Get("active"); !said && k.of == dirsync.KindUser {
 			o.Set("active", shownActive(&r))
 		}
-		if _, said := body.Get("members"); said && k.of == dirsync.KindGroup {
+		if said, _ := body.Get("members"); k.of == dirsync.KindGroup && (said != nil || o.List("members") != nil) {
 			if edit.Add, err = memberIDs(o.List("members")); err != nil {
 				return edit, err
 			}
@@ -304,7 +304,7 @@ func (c *call) remove(k *kind, id string) error {
 		if err := c.writable(k, &r); err != nil {
 			return edit, err
 		}
-		verdict, err := have.guarded(r, dirsync.Delete)
+		verdict, err := c.guarded(r, dirsync.Delete, have)
 		switch {
 		case err != nil:
 		case verdict == Hold:

@@ -82,6 +82,8 @@ func TestHoldDeactivate(t *testing.T) {
 	verdict, asked := server.Hold, []string{}
 	r := guarded(t, &verdict, &asked)
 	id := r.user("anna")
+	// Nobody is asked about what is refused anyway.
+	r.do("PATCH", "/Users/"+id, patch(`{'op':'Replace','path':'active','value':false},{'op':'Add','path':'`+acmeURN+`:Office','value':'Rome'}`)).want(400)
 	off, on := patch(`{'op':'Replace','path':'active','value':'False'},{'op':'Add','path':'title','value':'T'}`), patch(`{'op':'Replace','path':'active','value':'True'}`)
 	r.do("PATCH", "/Users/"+id, off).want(200).has("active", "false").has("title", "'T'")
 	kept := func() dirsync.Resource { k, _ := r.store.get(dirsync.KindUser, id); return k }

@@ -315,12 +315,10 @@ func (r *rates) take(name string, now time.Time, l Limits, n int) time.Duration 
 	if paid.Before(now) {
 		paid = now
 	}
-	// One that alone costs more than may be saved up must wait until nothing is owed.
-	after := paid.Add(time.Duration(float64(n) * each))
-	most := time.Duration(each * float64(l.Burst))
-	if wait := after.Sub(now) - most; wait > 0 && paid.After(now) {
+	// Whoever may send one request may send a large one, and then owes the rest.
+	if wait := paid.Add(time.Duration(each)).Sub(now) - time.Duration(each*float64(l.Burst)); wait > 0 {
 		return wait
 	}
-	r.spent[name] = after
+	r.spent[name] = paid.Add(time.Duration(float64(n) * each))
 	return 0
 }

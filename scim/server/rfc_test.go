@@ -156,6 +156,8 @@ func TestPut(t *testing.T) {
 	if e := r.last(); strings.Join(e.Changed, " ") != "members" {
 		t.Errorf("changed %v", e.Changed)
 	}
+	r.do("PUT", "/Groups/"+g, `{'displayName':'G','members':null}`).want(200).has("members.0.value", "'"+id+"'")
+	r.do("PUT", "/Groups/"+g, `{'displayName':'G','`+scim.GroupURN+`:members':[{'value':'`+u+`'}]}`).want(200).has("members.0.value", "'"+u+"'").has("members.1", "")
 	r.do("PUT", "/Groups/"+g, `{'displayName':'G','members':[]}`).want(200).has("members", "[]")
 	r.do("PUT", "/Groups/"+g, `{'displayName':''}`).want(400, "invalidValue")
 	r.group("h")

@@ -182,6 +182,9 @@ func (c *call) report() {
 	if c.s.config.Observe == nil {
 		return
 	}
+	if c.event.Status >= http.StatusBadRequest {
+		c.event.Changed, c.event.Held = nil, false
+	}
 	c.event.Duration = c.s.now().Sub(c.event.Time)
 	c.s.config.Observe(c.event)
 }

@@ -31,7 +31,8 @@ type Config struct {
 	// edited, so it must be quick and must not call the Store.
 	Convert func(f dirsync.Field, text string) (dirsync.Value, string)
 	// Guard is asked before a user or a group is deleted (dirsync.Delete) and before a user becomes inactive
-	// (dirsync.Deactivate). It sees the resource as it is before. Nil allows everything. An error refuses the request.
+	// (dirsync.Deactivate). It sees the resource as it is before, and may ask the Store. Nil allows everything, an error
+	// refuses the request. What it allows may still fail, for another reason.
 	Guard func(ctx context.Context, who Principal, r dirsync.Resource, kind dirsync.ChangeKind) (Verdict, error)
 	// Observe gets an Event for each request, when it is answered. It is called from many goroutines.
 	Observe func(Event)

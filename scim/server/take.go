@@ -59,12 +59,9 @@ func (c *call) edit(k *kind, id string, fn func(dirsync.Resource, *known) (dirsy
 
 func (c *call) findOut(ask *question, have *known) error {
 	if ask.kind != 0 {
-		verdict := Allow
-		if c.s.config.Guard != nil {
-			var err error
-			if verdict, err = c.s.config.Guard(c.ctx, c.who, ask.resource, ask.kind); err != nil {
-				return err
-			}
+		verdict, err := c.s.config.Guard(c.ctx, c.who, ask.resource, ask.kind)
+		if err != nil {
+			return err
 		}
 		if verdict < Allow || verdict > Deactivate {
 			return refuse(http.StatusForbidden, "", "the change is not allowed")
@@ -90,7 +87,10 @@ func (c *call) lookUp(people []string, have *known) error {
 }
 
 // guarded returns the verdict on a change, or the question.
-func (have *known) guarded(r dirsync.Resource, kind dirsync.ChangeKind) (Verdict, error) {
+func (c *call) guarded(r dirsync.Resource, kind dirsync.ChangeKind, have *known) (Verdict, error) {
+	if c.s.config.Guard == nil {
+		return Allow, nil
+	}
 	if have.verdict == 0 || have.kind != kind {
 		return 0, &question{kind: kind, resource: r}
 	}
@@ -140,9 +140,6 @@ func (c *call) take(k *kind, before, o *scim.Object, r *dirsync.Resource, have *
 	}
 	var flags byte
 	if k.of == dirsync.KindUser {
-		if err := c.takeActive(o, r, have); err != nil {
-			return err
-		}
 		waiting, err := c.takeValues(before, o, r, have)
 		if err != nil {
 			return err
@@ -151,6 +148,10 @@ func (c *call) take(k *kind, before, o *scim.Object, r *dirsync.Resource, have *
 			flags = waits
 		}
 		if err := takeEmails(o, r); err != nil {
+			return err
+		}
+		// The guard comes last, so that it is not asked about what is refused anyway.
+		if err := c.takeActive(o, r, have); err != nil {
 			return err
 		}
 	}
@@ -165,7 +166,7 @@ func (c *call) takeActive(o *scim.Object, r *dirsync.Resource, have *known) erro
 		r.Active, r.Pending = true, 0
 	case !shownActive(r):
 	default:
-		verdict, err := have.guarded(*r, dirsync.Deactivate)
+		verdict, err := c.guarded(*r, dirsync.Deactivate, have)
 		if err != nil {
 			return err
 		}
