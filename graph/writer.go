@@ -33,8 +33,8 @@ type WriterConfig struct {
 	AllowBlock, AllowDelete bool
 }
 
-// Writer writes users into a tenant. It is a dirsync.Target, a dirsync.Batcher, a dirsync.Finder, a dirsync.Restorer and
-// a dirsync.Forgetful, and safe for concurrent use.
+// Writer writes users into a tenant. It is a dirsync.Target, a dirsync.Batcher, a dirsync.Finder, a dirsync.Restorer,
+// a dirsync.Forgetful, a dirsync.Referrer and a dirsync.Previewer, and safe for concurrent use.
 //
 // Changes travel in batches of twenty, and all writes of a Client together keep to the service's limits. What was
 // throttled is sent again when the service says so; a pause that is longer than some minutes ends in an error of kind
@@ -67,6 +67,8 @@ var (
 	_ dirsync.Finder         = (*Writer)(nil)
 	_ dirsync.Restorer       = (*Writer)(nil)
 	_ dirsync.Forgetful      = (*Writer)(nil)
+	_ dirsync.Referrer       = (*Writer)(nil)
+	_ dirsync.Previewer      = (*Writer)(nil)
 	_ dirsync.RequestCounter = (*Writer)(nil)
 )
 

@@ -70,7 +70,7 @@ func (b *writing) begin(ctx context.Context) error {
 		if c.Person == "" || c.Kind != dirsync.Create && c.Account != "" || one.forbidden() != nil || asking[c.Person] != nil {
 			continue
 		}
-		if c.Kind != dirsync.Create && b.w.known.of(c.Person) != "" || len(c.Person) > b.w.longestAnchor() {
+		if b.w.known.of(c.Person) != "" || len(c.Person) > b.w.longestAnchor() {
 			continue
 		}
 		asking[c.Person] = one
@@ -272,10 +272,7 @@ func (k *work) owned() (*dirsync.Record, error) {
 	case k.w.cfg.Anchor == "" || k.ch.Person == "":
 		return nil, nil //nolint:nilnil // nobody can say
 	case len(k.ch.Person) > k.w.longestAnchor():
-		e := k.fault(dirsync.Invalid, errors.New("the id of the source is longer than "+k.w.cfg.Anchor+" can keep"))
-		e.Field, e.Value = k.w.cfg.Anchor, string(k.ch.Person)
-		e.Hint = "Choose another anchor: a directory extension, or one of the extension attributes."
-		return nil, e
+		return nil, k.tooLong()
 	}
 	heard := k.w.began
 	if d, doubted := k.w.known.doubt(k.ch.Person); doubted && d.last.After(heard) {
@@ -301,6 +298,13 @@ func (k *work) owned() (*dirsync.Record, error) {
 			return nil, k.wrap(err)
 		}
 	}
+}
+
+func (k *work) tooLong() error {
+	e := k.fault(dirsync.Invalid, errors.New("the id of the source is longer than "+k.w.cfg.Anchor+" can keep"))
+	e.Field, e.Value = k.w.cfg.Anchor, string(k.ch.Person)
+	e.Hint = "Choose another anchor: a directory extension, or one of the extension attributes."
+	return e
 }
 
 // ask asks for the accounts that have the person's anchor, unless that was done for all, and says when.

@@ -333,7 +333,7 @@ func (k *work) manager() {
 	if id := k.w.known.of(boss); id != "" {
 		k.bossID = id
 	}
-	l := parcel{method: http.MethodDelete, path: "/users/" + k.id + "/manager/$ref", again: true}
+	l := parcel{method: http.MethodDelete, path: "/users/" + k.id + managerSegment, again: true}
 	switch {
 	case k.boss.IsNull():
 	case k.bossID == "":
@@ -341,7 +341,7 @@ func (k *work) manager() {
 		return
 	default:
 		l.method = http.MethodPut
-		l.body, _ = json.Marshal(map[string]string{"@odata.id": k.w.client.cfg.BaseURL + "/users/" + k.bossID}) // texts always marshal
+		l.body, _ = json.Marshal(k.w.managerOf(k.bossID)) // texts always marshal
 	}
 	k.w.held.remove(k.id)
 	a, err := k.w.patiently(k.p, func() *parcel { again := l; return &again }, k.id, k.bossID)
@@ -363,6 +363,11 @@ func (k *work) manager() {
 			k.err = k.partly(k.err)
 		}
 	}
+}
+
+// managerOf is the document that names an account as somebody's manager.
+func (w *Writer) managerOf(account string) map[string]string {
+	return map[string]string{"@odata.id": w.client.cfg.BaseURL + "/users/" + account}
 }
 
 // nobody says who of the two is not there. A manager who has gone is waited for.

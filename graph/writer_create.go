@@ -167,8 +167,24 @@ func (k *work) post() (dirsync.Account, error) {
 	}
 }
 
-// conceive makes the document of a new account.
+// conceive makes the document of a new account, password included.
 func (k *work) conceive() (*birth, error) {
+	b, err := k.draft()
+	if err != nil {
+		return nil, err
+	}
+	if err := k.newSecret(b); err != nil {
+		return nil, err
+	}
+	b.began = k.w.client.cfg.Now().Add(k.w.client.clockSkew())
+	if d, doubted := k.w.known.doubt(k.ch.Person); doubted {
+		b.began, b.lost, b.doubted = d.since, true, true
+	}
+	return b, nil
+}
+
+// draft is the document of a new account, without a password.
+func (k *work) draft() (*birth, error) {
 	values := k.ch.After
 	if err := k.check(values, true, nil); err != nil {
 		return nil, err
@@ -182,13 +198,6 @@ func (k *work) conceive() (*birth, error) {
 	}
 	b.doc[enabledName] = true
 	k.w.putAnchor(b.doc, k.ch.Person)
-	if err := k.newSecret(b); err != nil {
-		return nil, err
-	}
-	b.began = k.w.client.cfg.Now().Add(k.w.client.clockSkew())
-	if d, doubted := k.w.known.doubt(k.ch.Person); doubted {
-		b.began, b.lost, b.doubted = d.since, true, true
-	}
 	return b, nil
 }
 
@@ -199,8 +208,13 @@ func (k *work) newSecret(b *birth) error {
 	if k.secret, err = newPassword(k.w.cfg.Passwords.length(), local); err != nil {
 		return k.fault(dirsync.Unavailable, errors.New("no password could be made up"))
 	}
-	b.doc["passwordProfile"] = map[string]any{"password": string(k.secret), "forceChangePasswordNextSignIn": true}
+	b.doc["passwordProfile"] = profile(string(k.secret))
 	return nil
+}
+
+// profile is what is said of a first password: whoever signs in with it must choose another.
+func profile(password string) map[string]any {
+	return map[string]any{"password": password, "forceChangePasswordNextSignIn": true}
 }
 
 // mend changes what the service does not like of an account and what we have made up ourselves, and tells whether it is

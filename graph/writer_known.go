@@ -144,8 +144,9 @@ func (k *acquaintances) deleted(account string, now time.Time) bool {
 	return ok && within(at, now)
 }
 
-// awaited are the accounts that wait for a manager who has none yet, by their ids. They are kept in memory only: who still
-// waits when the program ends is seen, as a difference, when the target is compared.
+// awaited are the accounts that wait for a manager who has none yet, by their ids. They are kept in memory only, until
+// somebody asks for them (Writer.Unresolved): who still waits when the program ends is seen, as a difference, when the
+// target is compared.
 type awaited struct {
 	mu sync.Mutex
 	by map[string]subordinate
@@ -179,6 +180,16 @@ func (a *awaited) ready(there func(dirsync.ID) bool) map[string]subordinate {
 			out[account] = w
 			delete(a.by, account)
 		}
+	}
+	return out
+}
+
+// Unresolved implements dirsync.Referrer: these are the people whose manager could not be written, because the manager has
+// no account yet.
+func (w *Writer) Unresolved() map[dirsync.ID][]string {
+	out := map[dirsync.ID][]string{}
+	for _, waiting := range w.held.ready(func(dirsync.ID) bool { return true }) {
+		out[waiting.person] = []string{managerName}
 	}
 	return out
 }

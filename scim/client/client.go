@@ -82,6 +82,7 @@ type Client struct {
 
 var (
 	_ dirsync.Target         = (*Client)(nil)
+	_ dirsync.Previewer      = (*Client)(nil)
 	_ dirsync.Batcher        = (*Client)(nil)
 	_ dirsync.Finder         = (*Client)(nil)
 	_ dirsync.RequestCounter = (*Client)(nil)
