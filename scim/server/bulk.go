@@ -108,7 +108,7 @@ func (b *batch) run() {
 // waits says whether an operation refers to a resource that is still to be made.
 func (b *batch) waits(op scim.BulkOperation) bool {
 	for _, id := range references(op) {
-		if b.promised[id] && !(op.Method == http.MethodPost && id == op.BulkID) {
+		if b.promised[id] {
 			return true
 		}
 	}

@@ -57,6 +57,10 @@ func TestBulkReferences(t *testing.T) {
 		t.Errorf("managers %q %q", x, y)
 	}
 	r.do("GET", "/Users/u00000002", "").want(200).has("<"+scim.EnterpriseURN+">.department", "'D'").has("meta.version", a.version(0))
+	a2 := r.do("POST", "/Bulk", bulkOf(0, `{'method':'POST','path':'/Users','bulkId':'me','data':{'userName':'me','manager':'bulkId:me'}}`)).want(200).has("Operations.0.status", "'201'")
+	if me := r.manager("u00000004"); me != "u00000004" {
+		t.Errorf("manager %q\n%s", me, a2.text)
+	}
 	// What never comes, and what is made by an operation that fails.
 	a = r.do("POST", "/Bulk", bulkOf(0,
 		`{'method':'POST','path':'/Groups','bulkId':'g','data':{'displayName':'g','members':[{'value':'bulkId:none'}]}}`,

@@ -27,8 +27,8 @@ type target struct {
 	bad error
 }
 
-func endpoints() []string {
-	return []string{"Users", "Groups", "Me", "Bulk", "Schemas", "ResourceTypes", "ServiceProviderConfig", ".search"}
+func endpoints() [8]string {
+	return [...]string{"Users", "Groups", "Me", "Bulk", "Schemas", "ResourceTypes", "ServiceProviderConfig", ".search"}
 }
 
 // target takes a URL apart.
@@ -54,8 +54,8 @@ func (s *Server) target(r *http.Request) (t target) {
 			}
 		}
 	}
-	if !ok {
-		t.bad = refuse(http.StatusNotFound, "", "there is no such endpoint; there are /%s", strings.Join(endpoints(), ", /"))
+	if all := endpoints(); !ok {
+		t.bad = refuse(http.StatusNotFound, "", "there is no such endpoint; there are /%s", strings.Join(all[:], ", /"))
 	}
 	t.base = s.config.URL
 	if t.base == "" {

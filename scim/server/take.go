@@ -133,9 +133,9 @@ func (c *call) take(k *kind, before, o *scim.Object, r *dirsync.Resource, have *
 	if k.of == dirsync.KindUser {
 		r.Display, _ = o.Text("displayName")
 	}
-	for attr, text := range map[string]string{k.name: r.Name, "externalId": r.ExternalID, "displayName": r.Display} {
-		if len(text) > maxKey {
-			return refuse(http.StatusBadRequest, scim.InvalidValue, "%s is longer than %d bytes", attr, maxKey)
+	for _, a := range [...]struct{ name, text string }{{k.name, r.Name}, {"externalId", r.ExternalID}, {"displayName", r.Display}} {
+		if len(a.text) > maxKey {
+			return refuse(http.StatusBadRequest, scim.InvalidValue, "%s is longer than %d bytes", a.name, maxKey)
 		}
 	}
 	var flags byte
@@ -253,33 +253,26 @@ func takeEmails(o *scim.Object, r *dirsync.Resource) error {
 
 // changed are the names of the attributes in which two resources differ.
 func changed(before, after *scim.Object) (names []string) {
-	differ := func(urn string, a, b *scim.Object) {
+	differ := func(urn string, a, b *scim.Object, skip bool) {
 		for name, v := range b.All() {
+			if skip && (name == "schemas" || strings.Contains(name, ":")) {
+				continue
+			}
 			if was, _ := a.Get(name); !scim.Equal(was, v) {
 				names = append(names, urn+name)
 			}
 		}
 		for name := range a.All() {
-			if _, still := b.Get(name); !still {
+			if _, still := b.Get(name); !still && !(skip && strings.Contains(name, ":")) {
 				names = append(names, urn+name)
 			}
 		}
 	}
-	extension := func(name string) bool { return strings.Contains(name, ":") }
-	core := func(o *scim.Object) *scim.Object {
-		out := &scim.Object{}
-		for name, v := range o.All() {
-			if !extension(name) && name != "schemas" {
-				out.Set(name, v)
-			}
-		}
-		return out
-	}
-	differ("", core(before), core(after))
+	differ("", before, after, true)
 	for _, side := range []*scim.Object{after, before} {
 		for name := range side.All() {
-			if extension(name) && (side == after || after.Object(name) == nil) {
-				differ(name+":", before.Object(name), after.Object(name))
+			if strings.Contains(name, ":") && (side == after || after.Object(name) == nil) {
+				differ(name+":", before.Object(name), after.Object(name), false)
 			}
 		}
 	}
