@@ -466,7 +466,7 @@ func (w *work) delete(ctx context.Context, id string) error {
 // account reads an account, and which groups it is in.
 func (w *work) account(o *scim.Object) dirsync.Account {
 	w.groups, w.said = w.c.groupsIn(o)
-	return w.c.account(w.v, o, func(id string) dirsync.ID {
+	a := w.c.account(w.v, o, func(id string) dirsync.ID {
 		for person, known := range w.refs {
 			if known == id {
 				return person
@@ -475,4 +475,8 @@ func (w *work) account(o *scim.Object) dirsync.Account {
 		person, _ := w.v.dir.whose(id)
 		return person
 	})
+	if w.v != w.c.users {
+		return a
+	}
+	return w.c.inGroups(a, w.groups, w.said)
 }

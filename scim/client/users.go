@@ -37,9 +37,17 @@ func (c *Client) Users(ctx context.Context, fn func(dirsync.Account) error) erro
 // listed is an account as a list shows it, with its memberships if the list tells them. Many targets show those nowhere.
 func (c *Client) listed(o *scim.Object) dirsync.Account {
 	a := c.account(c.users, o, func(id string) dirsync.ID { person, _ := c.users.dir.whose(id); return person })
-	if groups, said := c.groupsIn(o); said {
+	groups, said := c.groupsIn(o)
+	return c.inGroups(a, groups, said)
+}
+
+// inGroups is an account with its memberships, where groups are synced.
+func (c *Client) inGroups(a dirsync.Account, groups []string, said bool) dirsync.Account {
+	switch {
+	case !c.memberships(dirsync.GroupsField):
+	case said:
 		a.Values = a.Values.Set(dirsync.GroupsField, dirsync.NewList(groups))
-	} else if c.memberships(dirsync.GroupsField) {
+	default:
 		a.Unsaid = []string{dirsync.GroupsField}
 	}
 	return a

@@ -268,7 +268,7 @@ func Settle(link dirsync.Link, c dirsync.Change, account dirsync.Account, now ti
 		// it holds.
 		switch {
 		case !link.InDoubt() || link.Doubt == dirsync.Deactivate:
-		case len(account.Values) == 0:
+		case len(account.Values) == 0 || slices.ContainsFunc(link.Held, func(f dirsync.FieldValue) bool { return slices.Contains(account.Unsaid, f.Field) }):
 			next.Doubt = dirsync.Update
 		default:
 			next.Held = account.Values
