@@ -70,7 +70,12 @@ type Path struct {
 func (p Path) IsZero() bool { return p.URN == "" && p.Name == "" }
 
 // String prints the path in the standard's form, with a colon behind the URN.
-func (p Path) String() string { return string(p.print(nil)) }
+func (p Path) String() string {
+	if p.URN == "" && p.Filter == nil && p.Sub == "" {
+		return p.Name
+	}
+	return string(p.print(nil))
+}
 
 func (p Path) print(b []byte) []byte {
 	b = append(b, p.URN...)
