@@ -63,6 +63,7 @@ func newWriterCourse(t *testing.T, seed uint64) *writerCourse {
 	tenant.Faults.ShyExtensions = rnd.IntN(4) == 0
 	tenant.Faults.UniqueNicknames = rnd.IntN(4) == 0
 	tenant.Faults.NoDetails = rnd.IntN(6) == 0
+	tenant.Faults.ObeyReturn = rnd.IntN(4) == 0
 	tenant.Faults.ListPage = rnd.IntN(3)
 	tenant.Faults.Conflict = []graphtest.Conflict{graphtest.ConflictDetail, graphtest.ConflictNamed, graphtest.ConflictVague}[rnd.IntN(3)]
 	switch rnd.IntN(3) {
