@@ -27,8 +27,8 @@ func (e *Engine) syncGroups(ctx context.Context, r *dirsync.Run, opts Options) e
 	}
 	g.parks = func(ctx context.Context, until time.Time) error { return e.parked(ctx, r, until) }
 	gr, err := g.Run(ctx, opts)
+	// What was sent is not added up: users and groups are two views of one target, which counts for both.
 	r.Groups = &dirsync.GroupRun{Run: gr.ID, Status: gr.Status, Counts: gr.Counts, Holds: gr.Holds}
-	r.Requests.Target += gr.Requests.Target
 	if err != nil {
 		return fmt.Errorf("groups: %w", err)
 	}
