@@ -41,12 +41,14 @@ func statusWord(u dirsync.Account) string {
 func (a *app) usersCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "users",
-		Short: "Look at the users of the embedded directory",
+		Short: "Look at the users of the embedded directory, and change its own",
 		Example: `  dirsync users list --inactive
+  dirsync users add first_name=Ada last_name=King email=ada@contoso.com
   dirsync users show adele@contoso.com
   dirsync users export --format csv > users.csv`,
 	}
-	cmd.AddCommand(a.usersListCommand(), a.usersShowCommand(), a.usersExportCommand())
+	cmd.AddCommand(a.usersListCommand(), a.usersShowCommand(), a.usersExportCommand(), a.usersAddCommand(), a.usersSetCommand())
+	cmd.AddCommand(a.usersFateCommands()...)
 	return cmd
 }
 
