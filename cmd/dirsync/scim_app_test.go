@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -102,4 +103,12 @@ func lost() []scimtest.Fault {
 		{Status: http.StatusGatewayTimeout, Apply: true}, {Status: http.StatusTooManyRequests},
 		{Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"1"}}},
 	}
+}
+
+// serveApp serves an application on this machine for as long as the test runs, and returns its base URL.
+func serveApp(t testing.TB, app http.Handler) string {
+	t.Helper()
+	server := httptest.NewServer(app)
+	t.Cleanup(server.Close)
+	return server.URL + "/scim/v2"
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"flag"
@@ -21,7 +22,7 @@ import (
 var update = flag.Bool("update-scripts", false, "rewrite the expected outputs in testdata/script")
 
 // TestScripts shows every command as text. Each script has a tenant of its own, called contoso, with the recorded-like
-// people of testdata/script/people.json, and a configuration that $DIRSYNC_CONFIG names.
+// people of testdata/script/people.json, a configuration that $DIRSYNC_CONFIG names, and an application that speaks SCIM.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           filepath.Join("testdata", "script"),
@@ -41,18 +42,24 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			env.Defer(func() { server.Close() })
-			if err := fillIn(env.WorkDir, server.URL); err != nil {
+			app := startScriptApp()
+			env.Defer(app.server.Close)
+			if err := fillIn(env.WorkDir, map[string]string{"TENANT": server.URL, "APPLICATION": app.url()}); err != nil {
 				return err
 			}
 			config := setUp(t, env.WorkDir, server.URL, server.CA, tenant.Identity())
 			env.Setenv("DIRSYNC_CONFIG", config)
 			env.Setenv("TENANT", server.URL)
 			env.Values["tenant"] = tenant
+			env.Values["app"] = app
+			env.Values["second"] = secondTenant()
 			env.Values["opened"] = make(chan error, 1)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"tenant":    tenantCommand,
+			"entra":     entraCommand,
+			"app":       appCommand,
 			"lock":      lockCommand,
 			"elsewhere": elsewhereCommand,
 			"cut":       cutCommand,
@@ -63,8 +70,9 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// fillIn writes the tenant's address into the script's own configurations, where they say TENANT.
-func fillIn(dir, url string) error {
+// fillIn writes the addresses of the tenant and of the application into the script's own configurations, where they say
+// TENANT and APPLICATION.
+func fillIn(dir string, addresses map[string]string) error {
 	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
 	if err != nil {
 		return err
@@ -74,7 +82,10 @@ func fillIn(dir, url string) error {
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(name, []byte(strings.ReplaceAll(string(text), "TENANT", url)), 0o600); err != nil {
+		for word, url := range addresses {
+			text = bytes.ReplaceAll(text, []byte(word), []byte(url))
+		}
+		if err := os.WriteFile(name, text, 0o600); err != nil {
 			return err
 		}
 	}
