@@ -107,10 +107,18 @@ func (t directoryTarget) close()                          {}
 // scimTarget is an application that people are provisioned to.
 type scimTarget struct{ *client.Client }
 
-func (t scimTarget) target() dirsync.Target           { return t.Client }
-func (t scimTarget) groups() (dirsync.Target, error)  { return t.Client.Groups() }
-func (t scimTarget) verify(ctx context.Context) error { return t.Client.Reach(ctx) }
-func (t scimTarget) close()                           {}
+func (t scimTarget) target() dirsync.Target          { return t.Client }
+func (t scimTarget) groups() (dirsync.Target, error) { return t.Client.Groups() }
+func (t scimTarget) close()                          {}
+
+// verify knocks at the door. An application that wants to be left alone is there; a run waits for it once there is something
+// to do.
+func (t scimTarget) verify(ctx context.Context) error {
+	if err := t.Client.Reach(ctx); dirsync.KindOf(err) != dirsync.Throttled {
+		return err
+	}
+	return nil
+}
 
 // batch is small, because requests are slow: what was done is written down every few seconds, and a crash leaves few in doubt.
 func (t scimTarget) batch() int { return 200 }

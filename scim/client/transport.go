@@ -119,6 +119,7 @@ func (c *Client) do(ctx context.Context, k call) (*reply, error) {
 		waited += wait
 		c.log.Debug().Str("method", k.method).Str("op", k.op).Int("attempt", n).Int("status", said(err)).Dur("wait", wait).Msg("trying a request again")
 		if r.answer != nil && r.answer.Status == http.StatusTooManyRequests {
+			n--      // it was not even looked at
 			continue // the gate makes everybody wait
 		}
 		if err := sleep(ctx, wait); err != nil {
