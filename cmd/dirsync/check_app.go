@@ -101,10 +101,10 @@ func (a *app) printApplications(views []appCheckView) error {
 		t.Row("  url", v.URL)
 		t.Row("  profile", v.Profile)
 		if v.Users != nil {
-			t.Row("  users there", *v.Users)
+			t.Row("  users there", number(*v.Users))
 		}
 		if v.Groups != nil {
-			t.Row("  groups there", *v.Groups)
+			t.Row("  groups there", number(*v.Groups))
 		}
 		if len(v.Supports) > 0 {
 			t.Row("  says it supports", strings.Join(v.Supports, ", "))

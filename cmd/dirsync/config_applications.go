@@ -165,7 +165,7 @@ func (f AppField) directory() *DirectoryField {
 func (d *decoder) checkApplication(path string, a *Application) {
 	d.oneOf(path+".profile", a.Profile, client.ProfileNames()...)
 	if d.required(path+".url", a.URL, "what is in front of /Users: https://app.example.com/scim/v2") {
-		a.URL = d.checkAppURL(path+".url", a.URL)
+		a.URL = d.checkAppURL(path+".url", a.URL, "https://app.example.com/scim/v2")
 	}
 	token, oauth := d.meant(path+".token"), d.meant(path+".oauth")
 	switch {
@@ -175,7 +175,7 @@ func (d *decoder) checkApplication(path string, a *Application) {
 		d.faultAt(path+".token", "is missing; write token: file:/run/secrets/NAME, or oauth: with token_url, client_id and secret")
 	case oauth && a.OAuth != nil && !d.broken(path+".oauth"):
 		d.required(path+".oauth.token_url", a.OAuth.TokenURL, "the address of the token endpoint: https://app.example.com/oauth/token")
-		a.OAuth.TokenURL = d.checkAppURL(path+".oauth.token_url", a.OAuth.TokenURL)
+		a.OAuth.TokenURL = d.checkAppURL(path+".oauth.token_url", a.OAuth.TokenURL, "https://app.example.com/oauth/token")
 		d.required(path+".oauth.client_id", a.OAuth.ClientID, "the client id that the application has given you")
 		if !a.OAuth.Secret.IsSet() && !d.failed(path+".oauth.secret") {
 			d.faultAt(path+".oauth.secret", "is missing; write secret: file:/run/secrets/NAME")
@@ -195,8 +195,13 @@ func (d *decoder) checkApplication(path string, a *Application) {
 }
 
 // checkAppURL is checkURL, but on this machine secrets may be sent unencrypted.
-func (d *decoder) checkAppURL(path, s string) string {
-	if u, err := url.Parse(s); err == nil && u.Scheme == "http" && u.User == nil && u.RawQuery == "" && u.Fragment == "" {
+func (d *decoder) checkAppURL(path, s, example string) string {
+	u, err := url.Parse(s)
+	if d.said(path) && !d.failed(path) && (err != nil || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http") {
+		d.faultAt(path, "should be a URL: %s", example)
+		return s
+	}
+	if err == nil && u.Scheme == "http" && u.User == nil && u.RawQuery == "" && u.Fragment == "" {
 		if ip := net.ParseIP(u.Hostname()); ip != nil && ip.IsLoopback() {
 			return strings.TrimRight(s, "/")
 		}

@@ -94,7 +94,10 @@ func (a *app) readOne(ctx context.Context, w *wired, now bool) (readView, error)
 		return v, fmt.Errorf("count who is owed: %w", err)
 	}
 	v.Owed, v.Completed = totals.Owed, after.completed()
-	v.Due, v.TokensDie = v.Completed.Add(time.Duration(w.config.ReadEvery)), v.Completed.Add(tokenLife)
+	v.Due = v.Completed.Add(time.Duration(w.config.ReadEvery))
+	if w.tenant() != nil {
+		v.TokensDie = v.Completed.Add(tokenLife)
+	}
 	if !a.json() {
 		a.printRead(v)
 	}
@@ -111,8 +114,11 @@ func (a *app) printRead(v readView) {
 	if v.Groups != nil {
 		records += fmt.Sprintf(" and %s of groups", number(*v.Groups))
 	}
-	a.printf("%s: read %s. The next run looks at %s. Due again %s; the tenant forgets where this ended %s, on %s.\n", clean(v.Sync), records,
-		counted(v.Owed, "person", "people"), when(v.Due, now), when(v.TokensDie, now), stamp(v.TokensDie, now.Location()))
+	a.printf("%s: read %s. The next run looks at %s. Due again %s", clean(v.Sync), records, counted(v.Owed, "person", "people"), when(v.Due, now))
+	if !v.TokensDie.IsZero() {
+		a.printf("; the tenant forgets where this ended %s, on %s", when(v.TokensDie, now), stamp(v.TokensDie, now.Location()))
+	}
+	a.printf(".\n")
 }
 
 // readings are where a sync's readings stand.

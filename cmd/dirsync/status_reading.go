@@ -58,6 +58,15 @@ func viewReading(of string, s dirsync.ReadState, every time.Duration, now time.T
 	return v
 }
 
+// remembered is v for a source that does not forget where a reading ended, as a tenant does.
+func (v readingView) remembered() readingView {
+	v.TokenDies = time.Time{}
+	if v.State == readDying || v.State == readOutlived {
+		v.State = readLate
+	}
+	return v
+}
+
 // words says for people how a reading stands.
 func (v readingView) words(every Duration) painted {
 	p := painted{plain, v.State}
@@ -117,6 +126,11 @@ func (a *app) statusOfReadings(ctx context.Context, cfg *Config, s *store.Sync, 
 		}
 		if v.Chosen, err = chosenGroups(ctx, cfg.Tenants[sc.From.Entra], sc.From, s, r.groups.Base); err != nil {
 			return err
+		}
+	}
+	if sc.From.Entra == "" {
+		for i := range v.Readings {
+			v.Readings[i] = v.Readings[i].remembered()
 		}
 	}
 	v.Reading = slices.ContainsFunc(v.Readings, func(r readingView) bool { return r.Round != "" })
