@@ -58,6 +58,15 @@ func (a *app) entraTarget(cfg *Config, sc *Sync, mute bool) (destination, error)
 	return entraTarget{client, w}, nil
 }
 
+// fillable lists what a sync's mapping may fill. Only a mapping that fills directory extensions needs a tenant's word for their
+// types.
+func fillable(ctx context.Context, cfg *Config, sc *Sync, to destination) ([]dirsync.Field, error) {
+	if sc.To.Entra != "" && !namesExtensions(sc.Fields.names()) {
+		return cfg.targetFields(sc), nil
+	}
+	return to.target().Fields(ctx)
+}
+
 // passwordFile is a file that the first passwords of new users are added to, for whoever hands them out: one line each, as
 // CSV, with the time, the user principal name, the object id and the password. Only its owner may read it.
 type passwordFile struct {

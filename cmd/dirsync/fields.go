@@ -39,10 +39,11 @@ func (a *app) fieldsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "fields [SYNC...]",
 		Short: "List what can be mapped, and onto what",
-		Long: `fields lists the properties of the tenant's users that can be mapped, with their types
-and a sample value fresh from the tenant, and the fields of the target with what they
-demand. With --all the properties that cannot be mapped are listed too, with the reason
-and what to use instead.
+		Long: `fields lists the properties of the source's users that can be mapped, with their types
+and a sample value fresh from there, and the fields of the target with what they
+demand, fresh from it where it is a tenant or an application: a tenant's directory
+extensions among them. With --all the properties that cannot be mapped are listed too,
+with the reason and what to use instead.
 
 Exit codes: 0 listed; 1 failed; 2 the command line or the configuration is wrong.`,
 		Example: "  dirsync fields\n  dirsync fields staff --all -o json",
@@ -103,6 +104,9 @@ func fields(ctx context.Context, w *wired, all bool) (fieldsView, error) {
 		v.Source = append(v.Source, fv)
 	}
 	for _, f := range target {
+		if f.Refused != "" && !all {
+			continue
+		}
 		fv := viewField(f)
 		fv.Mapped = mapped[f.Name]
 		v.Target = append(v.Target, fv)
@@ -198,7 +202,11 @@ func (a *app) printFields(v fieldsView) error {
 	a.printf("\n%s: what the target takes\n\n", clean(v.Sync))
 	t = NewTable(a.style, "FIELD", "LABEL", "TYPE", "MAPPED", "DEMANDS")
 	for _, f := range v.Target {
-		t.Row(f.Name, f.Label, f.Type, yesNo(f.Mapped), demands(f))
+		what := any(demands(f))
+		if f.Refused != "" {
+			what = painted{faint, "cannot be written: " + f.Refused}
+		}
+		t.Row(f.Name, f.Label, f.Type, yesNo(f.Mapped), what)
 	}
 	return t.Write(a.stdout)
 }

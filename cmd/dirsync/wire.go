@@ -124,7 +124,7 @@ func (a *app) mappingOf(ctx context.Context, cfg *Config, name string, from orig
 	if err != nil {
 		return nil, nil, err
 	}
-	takes, err := to.target().Fields(ctx)
+	takes, err := fillable(ctx, cfg, cfg.Syncs[name], to)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -301,8 +301,11 @@ func comeFrom(cfg *Config, st *store.Store, tenant string) func(context.Context,
 	}
 }
 
-// offline lists what a sync's mapping may use, if that is known without asking anybody.
+// offline lists what a sync's mapping may use, if that and what it may fill is known without asking anybody.
 func offline(cfg *Config, sc *Sync) ([]dirsync.Field, bool) {
+	if sc.To.Entra != "" && namesExtensions(sc.Fields.names()) {
+		return nil, false
+	}
 	if app := cfg.Applications[sc.From.SCIM]; app != nil {
 		fields, err := app.sourceFields()
 		return fields, err == nil
