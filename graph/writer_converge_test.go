@@ -17,7 +17,7 @@ import (
 	"dirsync/graph/graphtest"
 )
 
-var writerSeeds = flag.Int("writer-seeds", 60, "how many random courses of writing TestWriterConverges takes")
+var writerSeeds = flag.Int("writer-seeds", 40, "how many random courses of writing TestWriterConverges takes")
 
 // TestWriterConverges makes random changes in a tenant that fails at random, and tries again as an engine would. In the
 // end the tenant holds what was wanted, each person has one account, and nobody else was touched.

@@ -48,16 +48,9 @@ func shape() dirsynctest.Shape {
 }
 
 func TestWriterIsATarget(t *testing.T) {
-	for name, anchor := range map[string]string{"directory extension": anchor,
-		"extension attribute": "onPremisesExtensionAttributes/extensionAttribute7"} {
-		t.Run(name, func(t *testing.T) {
-			dirsynctest.TestTargetOf(t, shape(), func(t *testing.T) dirsync.Target {
-				cfg := writing("department")
-				cfg.Anchor = anchor
-				return writer(t, inProcess(t, writable()).client, cfg)
-			})
-		})
-	}
+	dirsynctest.TestTargetOf(t, shape(), func(t *testing.T) dirsync.Target {
+		return writer(t, inProcess(t, writable()).client, writing("department"))
+	})
 }
 
 func person(n int) dirsync.ID { return dirsync.ID(fmt.Sprintf("00000000-0000-4000-8000-%012d", n)) }
