@@ -63,7 +63,7 @@ func times(n int, method string, f scimtest.Fault) func(scimtest.Request) scimte
 //	app user E-MAIL FIRST LAST    makes an account that is nobody's
 //	app patch E-MAIL JSON         changes a user: the operations of a PATCH
 //	app remove E-MAIL
-//	app quirk NAME                no-external-id, create-only, no-patch, no-discovery, small-pages
+//	app quirk NAME                no-external-id, create-only, no-filter, no-patch, no-discovery, small-pages
 //	app token TOKEN               accepts this token only
 //	app lose METHOD               loses the answer to the next request of a method, which takes effect
 //	app throttle N SECONDS        answers N requests with 429 and Retry-After
@@ -94,7 +94,8 @@ func appCommand(ts *testscript.TestScript, neg bool, args []string) {
 			n.Total, n.List, n.Get, n.Post, n.Put, n.Patch, n.Members, n.Delete, n.Discovery, n.Throttled)
 		app.ResetRequests()
 	case "user":
-		app.Put("/Users", strings.NewReplacer("stranger@other.example", args[1], "Strange\"", args[2]+"\"", "\"R\"", "\""+args[3]+"\"").Replace(stranger))
+		app.Put("/Users", strings.NewReplacer("stranger@other.example", args[1], `"Stranger"`, `"`+args[2]+" "+args[3]+`"`,
+			`"Strange"`, `"`+args[2]+`"`, `"R"`, `"`+args[3]+`"`).Replace(stranger))
 	case "patch":
 		app.change(ts, http.MethodPatch, args[1], `{"schemas":["`+scim.PatchURN+`"],"Operations":`+args[2]+`}`)
 	case "remove":
@@ -146,6 +147,8 @@ func (a *scriptApp) quirk(ts *testscript.TestScript, name string) {
 		a.Quirks.NoExternalID = true
 	case "create-only":
 		a.Quirks.CreateOnly, a.Quirks.NoExternalID = true, true
+	case "no-filter":
+		a.Quirks.FilterRefused = true
 	case "no-patch":
 		a.Quirks.PatchUnsupported = true
 	case "no-discovery":
