@@ -86,6 +86,10 @@ type Progress struct {
 	// when nobody knows.
 	Done  int `json:"done"`
 	Total int `json:"total,omitempty"`
+	// Parked is until when the run waits, because the target wants to be left alone; absent while it does not. Left is about
+	// how many seconds the changes that are left will take at the pace so far; absent when nobody knows.
+	Parked time.Time `json:"parked,omitzero"`
+	Left   int64     `json:"left_seconds,omitempty"`
 	// Status is that of the run: "running", or how it ended; absent when there was none yet.
 	Status string    `json:"status,omitempty"`
 	At     time.Time `json:"at"`

@@ -350,7 +350,7 @@ func (w *worker) progress(ctx context.Context, s *store.Sync) func(engine.Progre
 			}
 		}
 		w.d.feed.Tell(web.Progress{Sync: w.name, Run: run, Phase: string(p.Phase), Done: p.Done, Total: p.Total,
-			Status: string(dirsync.Running), At: w.d.now()})
+			Parked: p.Parked, Left: int64(p.Left.Seconds()), Status: string(dirsync.Running), At: w.d.now()})
 		w.d.look(ctx)
 	}
 }

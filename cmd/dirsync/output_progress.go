@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 
+	"dirsync/sync/engine"
 	"dirsync/web"
 )
 
@@ -18,6 +20,9 @@ type Progress interface {
 	// Show says that done of total pieces of a phase are behind us. A total of zero or less means that nobody knows
 	// how many there are. A phase begins when it is first shown, and ends when another begins or at Close.
 	Show(phase string, done, total int)
+	// Say puts words behind the figures of this phase until others are said; "" takes them away. In a log, now writes a line
+	// at once.
+	Say(words string, now bool)
 	// Close ends the last phase and leaves the terminal as it was. It may be called more than once.
 	Close()
 }
@@ -30,7 +35,7 @@ const progressEvery = 10 * time.Second
 // watches. In the daemon it is shown by whoever has asked for the command.
 func newProgress(w io.Writer, json bool) Progress {
 	if to, ok := w.(web.Stepper); ok {
-		return elsewhere{to}
+		return &elsewhere{to: to}
 	}
 	switch {
 	case isTerminal(w):
@@ -43,16 +48,49 @@ func newProgress(w io.Writer, json bool) Progress {
 }
 
 // elsewhere is progress that is shown by whoever has asked the daemon for the command.
-type elsewhere struct{ to web.Stepper }
+type elsewhere struct {
+	to web.Stepper
 
-func (e elsewhere) Show(phase string, done, total int) {
-	e.to.Step(web.Step{Phase: phase, Done: done, Total: total})
+	mu    sync.Mutex
+	step  web.Step
+	words string
 }
-func (elsewhere) Close() {}
+
+// besidesPhase parts a phase from the words that are said about it.
+const besidesPhase = "; "
+
+func (e *elsewhere) Show(phase string, done, total int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if phase != e.step.Phase {
+		e.words = ""
+	}
+	e.step = web.Step{Phase: phase, Done: done, Total: total}
+	e.tell()
+}
+
+func (e *elsewhere) tell() {
+	step := e.step
+	if e.words != "" {
+		step.Phase += besidesPhase + e.words
+	}
+	e.to.Step(step)
+}
+func (e *elsewhere) Say(words string, _ bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.words != words {
+		e.words = words
+		e.tell()
+	}
+}
+
+func (*elsewhere) Close() {}
 
 type silent struct{}
 
 func (silent) Show(string, int, int) {}
+func (silent) Say(string, bool)      {}
 func (silent) Close()                {}
 
 // lines is progress for logs.
@@ -64,6 +102,7 @@ type lines struct {
 	phase       string
 	began, last time.Time
 	done, total int
+	words       string
 	closed      bool
 }
 
@@ -76,11 +115,23 @@ func (l *lines) Show(phase string, done, total int) {
 	now := time.Now()
 	if phase != l.phase {
 		l.end(now)
-		l.phase, l.began, l.last = phase, now, now
+		l.phase, l.began, l.last, l.words = phase, now, now, ""
 	}
 	l.done, l.total = done, total
 	if now.Sub(l.last) >= l.every {
 		l.last = now
+		l.write("")
+	}
+}
+
+func (l *lines) Say(words string, now bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed || l.phase == "" || words == l.words {
+		return
+	}
+	if l.words = words; now && words != "" {
+		l.last = time.Now()
 		l.write("")
 	}
 }
@@ -97,6 +148,7 @@ func (l *lines) end(now time.Time) {
 	if l.phase == "" {
 		return
 	}
+	l.words = ""
 	l.write(" in " + roughly(now.Sub(l.began)))
 }
 
@@ -104,6 +156,9 @@ func (l *lines) write(suffix string) {
 	text := clean(l.phase) + ": " + number(l.done)
 	if l.total > 0 {
 		text += " of " + number(l.total)
+	}
+	if l.words != "" {
+		text += ", " + clean(l.words)
 	}
 	_, _ = fmt.Fprintln(l.w, text+suffix)
 }
@@ -114,6 +169,8 @@ type bars struct {
 	progress *mpb.Progress
 	bar      *mpb.Bar
 	phase    string
+	// words are what is said of the phase; the bar asks for them whenever it is drawn.
+	words atomic.Pointer[string]
 	// short says that less is done than the total, as far as we were told.
 	short bool
 }
@@ -131,6 +188,7 @@ func (b *bars) Show(phase string, done, total int) {
 	if phase != b.phase {
 		b.end()
 		b.phase = phase
+		b.words.Store(nil)
 		b.bar = b.progress.AddBar(0,
 			mpb.PrependDecorators(decor.Name(clean(phase), decor.WC{W: 12, C: decor.DindentRight})),
 			mpb.AppendDecorators(decor.Any(func(s decor.Statistics) string {
@@ -138,6 +196,11 @@ func (b *bars) Show(phase string, done, total int) {
 					return number(int(s.Current)) + " of " + number(int(s.Total))
 				}
 				return number(int(s.Current))
+			}), decor.Any(func(decor.Statistics) string {
+				if words := b.words.Load(); words != nil && *words != "" {
+					return ", " + clean(*words)
+				}
+				return ""
 			}), decor.Elapsed(decor.ET_STYLE_GO, decor.WC{W: 8})))
 	}
 	// A total of zero keeps the bar open, however much is done.
@@ -145,6 +208,8 @@ func (b *bars) Show(phase string, done, total int) {
 	b.bar.SetCurrent(int64(done))
 	b.short = total > 0 && done < total
 }
+
+func (b *bars) Say(words string, _ bool) { b.words.Store(&words) }
 
 func (b *bars) end() {
 	switch {
@@ -169,4 +234,30 @@ func (b *bars) Close() {
 	b.end()
 	b.progress.Wait()
 	b.progress = nil
+}
+
+// showProgress shows how far a run has come.
+func (a *app) showProgress(to Progress, p engine.Progress) {
+	to.Show(phaseWords(p.Phase), p.Done, p.Total)
+	to.Say(waitWords(p.Parked, p.Left, a.now()))
+}
+
+// waits begins the words of a run that waits. They are said at once.
+const waits = "waits until "
+
+// waitWords says until when a run waits, or about how long it will take, and whether that is news.
+func waitWords(parked time.Time, left time.Duration, now time.Time) (words string, news bool) {
+	const worthSaying = 10 * time.Second
+	rest := ""
+	if left >= worthSaying {
+		rest = "about " + roughly(left.Round(time.Second)) + " left"
+	}
+	if parked.IsZero() {
+		return rest, false
+	}
+	words = waits + stamp(parked, now.Location()) + ", because the target wants to be left alone"
+	if rest != "" {
+		words += ", and then " + rest
+	}
+	return words, true
 }

@@ -83,7 +83,7 @@ held back.`,
 func (a *app) read(ctx context.Context, w *wired) error {
 	progress := newProgress(a.stderr, a.json())
 	defer progress.Close()
-	w.engine.Progress = func(p engine.Progress) { progress.Show(phaseWords(p.Phase), p.Done, p.Total) }
+	w.engine.Progress = func(p engine.Progress) { a.showProgress(progress, p) }
 	if err := w.from.verify(ctx); err != nil {
 		return err
 	}

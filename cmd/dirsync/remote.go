@@ -75,7 +75,9 @@ func (s *shownHere) Step(step web.Step) {
 	if s.progress == nil {
 		s.progress = newProgress(s.a.stderr, s.a.json())
 	}
-	s.progress.Show(step.Phase, step.Done, step.Total)
+	phase, words, _ := strings.Cut(step.Phase, besidesPhase)
+	s.progress.Show(phase, step.Done, step.Total)
+	s.progress.Say(words, strings.HasPrefix(words, waits))
 }
 
 // end leaves the terminal to whatever is written next.

@@ -123,7 +123,7 @@ func (a *app) runWith(ctx context.Context, w *wired, opts engine.Options) (dirsy
 	}
 	tell := a.follow(ctx, w)
 	w.engine.Progress = func(p engine.Progress) {
-		progress.Show(phaseWords(p.Phase), p.Done, p.Total)
+		a.showProgress(progress, p)
 		tell(p)
 	}
 	unbound := boundMemory()

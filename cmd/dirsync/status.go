@@ -135,6 +135,7 @@ func (a *app) printStatus(views []statusView) error {
 		return err
 	}
 	for _, v := range views {
+		a.printParked(v)
 		a.printSchedule(v)
 		a.printSafety(v)
 		a.printDiffering(v.Sync, v.Differing)
@@ -148,6 +149,21 @@ func (a *app) printStatus(views []statusView) error {
 		}
 	}
 	return nil
+}
+
+// printParked says until when a run waits, and about how long it takes then, which only the daemon that makes it knows.
+func (a *app) printParked(v statusView) {
+	if v.LastRun == nil || v.status != dirsync.Running || v.LastRun.Parked.IsZero() {
+		return
+	}
+	var left time.Duration
+	if a.host != nil {
+		if p, known := a.host.feed.Last(v.Sync); known {
+			left = time.Duration(p.Left) * time.Second
+		}
+	}
+	words, _ := waitWords(v.LastRun.Parked, left, a.now())
+	a.printf("\n%s: the run %s\n", clean(v.Sync), words)
 }
 
 // printDiffering says how many accounts differ from the source because the configuration wants it so.

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"dirsync"
+	"dirsync/sync/engine"
 	"dirsync/web"
 )
 
@@ -154,7 +155,8 @@ func (a *app) awaitRun(ctx context.Context, client *web.Client, name string, las
 				continue
 			}
 			if p.Status == string(dirsync.Running) {
-				progress.Show(phaseWords(dirsync.Phase(p.Phase)), p.Done, p.Total)
+				a.showProgress(progress, engine.Progress{Phase: dirsync.Phase(p.Phase), Done: p.Done, Total: p.Total,
+					Parked: p.Parked, Left: time.Duration(p.Left) * time.Second})
 			}
 		}
 	}

@@ -19,8 +19,10 @@ type runView struct {
 	Sync   string `json:"sync"`
 	Status string `json:"status"`
 	figures
-	Started time.Time  `json:"started,omitzero"`
-	Ended   time.Time  `json:"ended,omitzero"`
+	Started time.Time `json:"started,omitzero"`
+	Ended   time.Time `json:"ended,omitzero"`
+	// Parked is until when the run waits, because the target wants to be left alone.
+	Parked  time.Time  `json:"parked,omitzero"`
 	AskedBy string     `json:"asked_by"`
 	Holds   []holdView `json:"holds,omitempty"`
 	Error   string     `json:"error,omitempty"`
@@ -76,7 +78,7 @@ type holdView struct {
 func viewRun(r dirsync.Run) runView {
 	return runView{
 		ID: strconv.FormatUint(uint64(r.ID), 10), Sync: r.Sync, Status: string(r.Status), figures: viewFigures(r),
-		Started: r.Started, Ended: r.Ended, AskedBy: r.AskedBy, Holds: viewHolds(r.Holds), Error: r.Error,
+		Started: r.Started, Ended: r.Ended, Parked: r.Parked, AskedBy: r.AskedBy, Holds: viewHolds(r.Holds), Error: r.Error,
 		Groups: viewGroupRun(r.Groups), Warnings: r.Warnings, Notes: r.Notes,
 	}
 }
