@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/microsoftgraph/msgraph-sdk-go/groups"
@@ -20,6 +21,7 @@ type Report struct {
 	Roles []string
 	// Missing names permissions that should be granted. Without User.Read.All Check fails, and without
 	// GroupMember.Read.All where groups are needed; without Organization.Read.All only the tenant's name stays unknown.
+	// Those for writing are missing as far as the token says: nothing is written to try them.
 	Missing []string
 	// TokenExpires is when the present token ends. It is renewed before.
 	TokenExpires time.Time
@@ -38,6 +40,8 @@ type Needs struct {
 	Groups bool
 	// Mail is sending mail; see Client.SendMail. Nothing is sent to find out whether that is allowed.
 	Mail bool
+	// Writes are the permissions that a Writer takes besides; see Writer.Permissions.
+	Writes []string
 }
 
 // Permissions names the application permissions that it takes, the least there are for it. Member.Read.Hidden is not among
@@ -50,7 +54,28 @@ func (n Needs) Permissions() []string {
 	if n.Mail {
 		names = append(names, MailPermission)
 	}
+	for _, name := range n.Writes {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
 	return names
+}
+
+// lacking are the permissions among names that roles do not include.
+func lacking(names, roles []string) []string {
+	everything, users := slices.Contains(roles, "Directory.ReadWrite.All"), slices.Contains(roles, writePermission)
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		switch name {
+		case userPermission:
+			return holds(roles, "User")
+		case tenantPermission:
+			return holds(roles, "Organization") || slices.Contains(roles, tenantPermission)
+		case "User-LifeCycleInfo.ReadWrite.All":
+			return slices.Contains(roles, name)
+		}
+		return everything || users && strings.HasPrefix(name, "User") || slices.Contains(roles, name)
+	})
 }
 
 // granted tells whether roles suffice for what cannot be done without.
@@ -100,6 +125,13 @@ func (c *Client) CheckFor(ctx context.Context, needs Needs) (Report, error) {
 		}
 	}
 	r.Missing = append(missing, r.Missing...)
+	if r.Roles != nil { // those of a signed-in person are not in the token
+		for _, name := range lacking(needs.Writes, r.Roles) {
+			if !slices.Contains(r.Missing, name) {
+				r.Missing = append(r.Missing, name)
+			}
+		}
+	}
 	r.CredentialExpires = c.credentialExpires(ctx)
 	r.ClockSkew = c.clockSkew()
 	return r, err

@@ -140,6 +140,8 @@ type Tenant struct {
 	// Name is the organization's display name and Domain its default domain. Both are empty when the application may
 	// not read the organization.
 	Name, Domain string
+	// Domains are all domains of the tenant that are verified, in which people can have their names.
+	Domains []string
 }
 
 // Tenant asks who is at the other end. It refuses any tenant but the configured one, with an error of kind Permission.
@@ -208,6 +210,7 @@ func (c *Client) readTenant(op string, a answer) (Tenant, error) {
 	t := Tenant{ID: strings.ToLower(org.ID), Name: org.DisplayName}
 	known := isGUID(c.cfg.Tenant) && t.ID == c.cfg.Tenant
 	for _, d := range org.VerifiedDomains {
+		t.Domains = append(t.Domains, d.Name)
 		if d.IsDefault {
 			t.Domain = d.Name
 		}

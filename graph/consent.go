@@ -159,7 +159,7 @@ func (c Consent) await(ctx context.Context, client *Client) {
 		switch {
 		case err != nil && !patient(err):
 			return
-		case err == nil && c.Needs.granted(roles) && holds(roles, "Organization"):
+		case err == nil && c.Needs.granted(roles) && holds(roles, "Organization") && len(lacking(c.Needs.Writes, roles)) == 0:
 			return
 		case err == nil && c.Needs.granted(roles) && !enough:
 			enough = true

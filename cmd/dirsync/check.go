@@ -31,8 +31,12 @@ type checkView struct {
 	ClockSkew         string    `json:"clock_skew,omitempty"`
 	ConsentURL        string    `json:"consent_url,omitempty"`
 	Error             string    `json:"error,omitempty"`
-	err               error
-	groups            bool
+	// Domains are the verified ones, where people are written.
+	Domains []string `json:"verified_domains,omitempty"`
+	err     error
+	groups  bool
+	// writes says that people are written there.
+	writes bool
 }
 
 func (a *app) checkCommand() *cobra.Command {
@@ -43,9 +47,11 @@ func (a *app) checkCommand() *cobra.Command {
 every tenant and verifies that it is the one that was configured and that users
 may be read. It shows which permissions are needed, granted and missing, and when
 the credential expires: a certificate always, a client secret if the application
-has Application.Read.All. It finds the groups that the configuration names. It signs
-in to every application, shows what that says of itself and whether it has a place for
-every field. Nobody is read into the store and nothing is written to a target.
+has Application.Read.All. Of a tenant that people are written to it shows the verified
+domains, and what the mapping cannot write there. It finds the groups that the
+configuration names. It signs in to every application, shows what that says of itself
+and whether it has a place for every field. Nobody is read into the store and nothing
+is written to a target.
 
 Exit codes: 0 all is well; 1 something is not; 2 the command line or the
 configuration is wrong.`,
@@ -79,9 +85,7 @@ func (a *app) check(ctx context.Context, cfg *Config, names []string) error {
 			v.Error, v.err, failed = err.Error(), err, true
 		}
 		v.Cloud, v.Needed = t.Cloud, neededPermissions(cfg, name)
-		if v.groups = needs(cfg, name).Groups; v.groups && len(v.Needed) > 0 {
-			v.Optional = []string{hiddenPermission}
-		}
+		v.uses(cfg, name)
 		views = append(views, v)
 	}
 	apps := a.checkApplications(ctx, cfg)
@@ -120,7 +124,7 @@ func needs(cfg *Config, name string) graph.Needs {
 	for _, sc := range cfg.Syncs {
 		n.Groups = n.Groups || sc.From.Entra == name && sc.From.HasGroups()
 	}
-	n.Mail = cfg.Notify.Graph.Tenant == name
+	n.Mail, n.Writes = cfg.Notify.Graph.Tenant == name, writePermissions(cfg, name)
 	return n
 }
 
@@ -133,20 +137,42 @@ func neededPermissions(cfg *Config, name string) []string {
 	return needs(cfg, name).Permissions()
 }
 
+// uses says for what a tenant is used, and what may be needed besides.
+func (v *checkView) uses(cfg *Config, name string) {
+	n := needs(cfg, name)
+	v.groups, v.writes = n.Groups, len(n.Writes) > 0
+	if !v.writes {
+		v.Domains = nil
+	}
+	if v.groups && len(v.Needed) > 0 {
+		v.Optional = append(v.Optional, hiddenPermission)
+	}
+	if v.writes && len(v.Needed) > 0 && fillsExtensions(cfg, name) {
+		v.Optional = append(v.Optional, extensionPermission)
+	}
+}
+
+// extensionPermission is needed besides where directory extensions are written that are no texts.
+const extensionPermission = "Application.Read.All"
+
 // hiddenPermission is needed besides where a group that is read hides its members.
 const hiddenPermission = "Member.Read.Hidden"
 
 func optionalWords(optional []string) string {
+	var words []string
 	if slices.Contains(optional, hiddenPermission) {
-		return hiddenPermission + " (for groups that hide their members)"
+		words = append(words, hiddenPermission+" (for groups that hide their members)")
 	}
-	return ""
+	if slices.Contains(optional, extensionPermission) {
+		words = append(words, extensionPermission+" (for the types of directory extensions)")
+	}
+	return strings.Join(words, ", ")
 }
 
 func viewReport(name, id string, r graph.Report) checkView {
 	v := checkView{
 		Tenant: name, ID: id, Name: r.Tenant.Name, Domain: r.Tenant.Domain, Permissions: r.Roles,
-		Missing: r.Missing, TokenExpires: r.TokenExpires, CredentialExpires: r.CredentialExpires,
+		Missing: r.Missing, TokenExpires: r.TokenExpires, CredentialExpires: r.CredentialExpires, Domains: r.Tenant.Domains,
 	}
 	if len(r.Missing) > 0 {
 		v.ConsentURL = r.ConsentURL
@@ -163,7 +189,7 @@ func (a *app) printCheck(views []checkView) error {
 		t := NewTable(a.style, "  CHECK", "RESULT")
 		t.Row("  tenant id", v.ID)
 		for _, row := range [][2]string{
-			{"cloud", v.Cloud}, {"name", v.Name}, {"default domain", v.Domain},
+			{"cloud", v.Cloud}, {"name", v.Name}, {"default domain", v.Domain}, {"verified domains", strings.Join(v.Domains, ", ")},
 			{"permissions needed", strings.Join(v.Needed, ", ")}, {"permissions optional", optionalWords(v.Optional)}, {"permissions granted", strings.Join(v.Permissions, ", ")},
 		} {
 			if row[1] != "" {
@@ -189,6 +215,9 @@ func (a *app) printCheck(views []checkView) error {
 		if v.groups {
 			what += " and groups"
 		}
+		if v.err == nil && v.writes {
+			t.Row("  writing users", writingWords(v))
+		}
 		if v.err == nil {
 			t.Row(what, painted{green, "works"})
 		} else {
@@ -203,6 +232,14 @@ func (a *app) printCheck(views []checkView) error {
 		a.printf("\n")
 	}
 	return nil
+}
+
+// writingWords says what is known of writing without having tried it.
+func writingWords(v checkView) any {
+	if len(v.Missing) > 0 {
+		return painted{yellow, "is refused unless a role of the directory allows it; see the missing permissions"}
+	}
+	return painted{green, "is granted"}
 }
 
 // expiryWarning is how long before a credential's end people are warned.

@@ -19,8 +19,10 @@ type syncCheckView struct {
 	Reads  []string     `json:"reads"`
 	Chosen []chosenView `json:"chosen_groups,omitempty"`
 	// Primed says that the beginning of the first reading is marked; see engine.Engine.Prime.
-	Primed bool   `json:"first_reading_primed,omitempty"`
-	Error  string `json:"error,omitempty"`
+	Primed bool `json:"first_reading_primed,omitempty"`
+	// Undefined are the directory extensions that the sync fills and the tenant does not have.
+	Undefined []string `json:"undefined_extensions,omitempty"`
+	Error     string   `json:"error,omitempty"`
 }
 
 // checkStore opens the store and checks every sync of a tenant that there is a client for.
@@ -67,6 +69,10 @@ func (a *app) checkSyncs(ctx context.Context, cfg *Config, st *store.Store, name
 		if !a.json() {
 			a.printf("Sync %s: %s mapped; reads %s\n", clean(name), counted(v.Fields, "field", "fields"), strings.Join(v.Reads, ", "))
 		}
+		if err := checkWritten(ctx, w, &v, clients); err != nil {
+			v.Error = err.Error()
+			a.exit(fmt.Errorf("sync %s: %w", name, err))
+		}
 		if tenant.works {
 			if err := a.checkGroups(ctx, w, &v); err != nil {
 				v.Error = err.Error()
@@ -80,6 +86,22 @@ func (a *app) checkSyncs(ctx context.Context, cfg *Config, st *store.Store, name
 		return views, all
 	}
 	return views, nil
+}
+
+// checkWritten finds out what the mapping cannot write to a tenant that works.
+func checkWritten(ctx context.Context, w *wired, v *syncCheckView, clients map[string]reached) error {
+	to, ok := w.to.(entraTarget)
+	if !ok || !clients[w.config.To.Entra].works {
+		return nil
+	}
+	missing, notes, err := undefined(ctx, w.config, to.writer)
+	if err != nil || len(missing) == 0 || len(notes) > 0 {
+		return err
+	}
+	v.Undefined = missing
+	return &dirsync.Error{Op: "check what is written", Kind: dirsync.Invalid,
+		Err:  fmt.Errorf("the tenant has no directory extension %s", strings.Join(missing, ", ")),
+		Hint: "Define it in an app registration of the tenant, or take its name from dirsync fields " + w.name + "."}
 }
 
 // prime marks the beginning of a large tenant's first reading, which is faster if that was done some time before. What

@@ -6,7 +6,9 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -60,11 +62,76 @@ func (a *app) entraTarget(cfg *Config, sc *Sync, mute bool) (destination, error)
 
 // fillable lists what a sync's mapping may fill. Only a mapping that fills directory extensions needs a tenant's word for their
 // types.
-func fillable(ctx context.Context, cfg *Config, sc *Sync, to destination) ([]dirsync.Field, error) {
+func (a *app) fillable(ctx context.Context, cfg *Config, sc *Sync, to destination) ([]dirsync.Field, error) {
 	if sc.To.Entra != "" && !namesExtensions(sc.Fields.names()) {
 		return cfg.targetFields(sc), nil
 	}
-	return to.target().Fields(ctx)
+	fields, err := to.target().Fields(ctx)
+	if t, ok := to.(entraTarget); ok && err == nil && len(t.writer.Notes()) > 0 {
+		fields = graph.AssumeExtensions(fields, sc.Fields.names()...) // nobody could say which there are
+		for _, n := range t.writer.Notes() {
+			a.note("note: %s", clean(n))
+		}
+	}
+	return fields, err
+}
+
+// undefined are the directory extensions that a sync fills, or keeps the anchor in, and the tenant does not have. notes say
+// why that may not be so.
+func undefined(ctx context.Context, sc *Sync, w *graph.Writer) (missing, notes []string, err error) {
+	names := append(sc.Fields.names(), sc.To.Anchor)
+	if !namesExtensions(names) {
+		return nil, nil, nil
+	}
+	fields, err := w.Fields(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, name := range names {
+		known := slices.ContainsFunc(fields, func(f dirsync.Field) bool { return f.Name == name })
+		if !known && namesExtensions([]string{name}) {
+			missing = append(missing, name)
+		}
+	}
+	return missing, w.Notes(), nil
+}
+
+// fillsExtensions tells whether a sync to a tenant fills directory extensions of it.
+func fillsExtensions(cfg *Config, tenant string) bool {
+	for _, sc := range cfg.Syncs {
+		if sc.To.Entra == tenant && namesExtensions(append(sc.Fields.names(), sc.To.Anchor)) {
+			return true
+		}
+	}
+	return false
+}
+
+// writePermissions are the application permissions that the syncs to a tenant need, in the order in which a Writer names
+// them; nil if nobody is written there, and for the Azure CLI, since there it is a person who writes.
+func writePermissions(cfg *Config, tenant string) []string {
+	var all []string
+	if t := cfg.Tenants[tenant]; t == nil || t.Credential.AzureCLI {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Syncs)) {
+		sc := cfg.Syncs[name]
+		if sc.To.Entra != tenant {
+			continue
+		}
+		client, err := speechless(cfg.Tenants[tenant])
+		if err != nil {
+			continue // whoever signs in is told
+		}
+		if w, err := client.Writer(writerConfig(sc)); err == nil { // the configuration was checked
+			for _, p := range w.Permissions() {
+				if !slices.Contains(all, p) {
+					all = append(all, p)
+				}
+			}
+		}
+		client.Close()
+	}
+	return all
 }
 
 // passwordFile is a file that the first passwords of new users are added to, for whoever hands them out: one line each, as

@@ -27,6 +27,7 @@ const anchorNumber = "extensionAttribute15"
 //	entra shape NAME                in which shape conflicts are told: detail, named, vague
 //	entra administrator NAME        gives somebody an administrator's role
 //	entra mastered NAME             has somebody synchronised from on premises
+//	entra extension NAME TYPE       defines a directory extension of the tenant's own application
 //	entra update NAME PROPERTY=JSON...
 //	entra password FILE NAME        asserts that FILE has the password with which somebody signs in, and must change it
 //	entra well                      ends all faults
@@ -63,6 +64,8 @@ func entraCommand(ts *testscript.TestScript, neg bool, args []string) {
 		tenant.Set(func(t *graphtest.Tenant) { t.Administrators = append(t.Administrators, id) })
 	case "mastered":
 		tenant.Update(entraID(ts, tenant, args[1]), map[string]any{"onPremisesSyncEnabled": true})
+	case "extension":
+		tenant.AddExtension(graphtest.Extension{Name: args[1], DataType: args[2]})
 	case "update":
 		props := map[string]any{}
 		for _, a := range args[2:] {

@@ -124,7 +124,7 @@ func (a *app) mappingOf(ctx context.Context, cfg *Config, name string, from orig
 	if err != nil {
 		return nil, nil, err
 	}
-	takes, err := fillable(ctx, cfg, cfg.Syncs[name], to)
+	takes, err := a.fillable(ctx, cfg, cfg.Syncs[name], to)
 	if err != nil {
 		return nil, nil, err
 	}
