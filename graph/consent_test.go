@@ -88,7 +88,7 @@ func TestConsent(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := fmt.Sprint(r.Tenant, r.Roles, r.Missing)
-			if want := "{" + graphtest.DefaultID + " Contoso contoso.com} [Organization.Read.All User.Read.All] []"; got != want {
+			if want := "{" + graphtest.DefaultID + " Contoso contoso.com [contoso.onmicrosoft.com contoso.com]} [Organization.Read.All User.Read.All] []"; got != want {
 				t.Errorf("got %s, want %s", got, want)
 			}
 			if tokens != 4 {
