@@ -238,8 +238,8 @@ func (b *bars) Close() {
 
 // showProgress shows how far a run has come.
 func (a *app) showProgress(to Progress, p engine.Progress) {
-	to.Show(phaseWords(p.Phase), p.Done, p.Total)
 	to.Say(waitWords(p.Parked, p.Left, a.now()))
+	to.Show(phaseWords(p.Phase), p.Done, p.Total)
 }
 
 // waits begins the words of a run that waits. They are said at once.

@@ -194,7 +194,7 @@ func (d *directory) prepare(ctx context.Context, n int) error {
 }
 
 // refresh lists everybody and calls fn, if it is not nil, for each. If only n questions are to be answered and that turns
-// out to be cheaper with filters, it stops after the first page; zero means that the whole list is wanted.
+// out to be cheaper with filters, it stops after the first page that shows it; zero means that the whole list is wanted.
 func (d *directory) refresh(ctx context.Context, n int, fn func(*scim.Object) error) error {
 	asked := time.Now()
 	if err := d.building.acquire(ctx); err != nil {
@@ -215,9 +215,9 @@ func (d *directory) refresh(ctx context.Context, n int, fn func(*scim.Object) er
 		if sample == nil {
 			sample = resources
 		}
-		if n > 0 && w.requests == 1 && n < more && d.filtering(ctx, resources) {
+		if n > 0 && n < more && d.filtering(ctx, resources) {
 			d.mu.Lock()
-			d.pages = more + 1
+			d.pages = w.requests + more
 			d.mu.Unlock()
 			return errEnough
 		}

@@ -36,6 +36,7 @@ func (e *Engine) applyPlan(ctx context.Context, r *dirsync.Run, t *tally) error 
 	for _, kind := range dirsync.ChangeKinds() {
 		a.total += t.planned[kind]
 	}
+	e.waited = 0
 	if a.total > 0 {
 		a.tell() // the first batch may take a while
 	}
@@ -211,7 +212,7 @@ func (a *applying) tell() {
 		return
 	}
 	a.e.last = Progress{Phase: dirsync.PhaseApply, Done: a.done, Total: a.total}
-	if spent := a.e.now().Sub(a.began); a.done > 0 && a.done < a.total {
+	if spent := a.e.now().Sub(a.began) - a.e.waited; a.done > 0 && a.done < a.total {
 		a.e.last.Left = time.Duration(float64(spent) / float64(a.done) * float64(a.total-a.done))
 	}
 	a.e.Progress(a.e.last)

@@ -58,8 +58,9 @@ type Engine struct {
 	creates func(context.Context, []dirsync.Change) error
 	// parks is told what parked is.
 	parks func(context.Context, time.Time) error
-	// last is what Progress was told last.
-	last Progress
+	// last is what Progress was told last, waited how long the apply phase has waited for the target.
+	last   Progress
+	waited time.Duration
 }
 
 // DefaultBatch keeps a transaction's memory to a few megabytes and its disk flushes rare.

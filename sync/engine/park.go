@@ -45,6 +45,7 @@ func (e *Engine) park(ctx context.Context, r *dirsync.Run, throttled error, dela
 		case <-ctx.Done():
 			err = ctx.Err()
 		case <-timer.C:
+			e.waited += delay
 		}
 	}
 	return cmp.Or(err, e.parked(context.WithoutCancel(ctx), r, time.Time{}))
