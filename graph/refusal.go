@@ -236,6 +236,7 @@ func (k *work) notAllowed(e *dirsync.Error) {
 		e.Hint = c.grantOf(writePermission, "and change the users") + " " + leastFor(k.ch.Kind) + " is the least that this change takes." + c.tokens.granted()
 		return
 	}
+	e.Err = fmt.Errorf("the account takes more than the application may, as an administrator's does: %w", e.Err)
 	e.Hint = "The application may write users in general, so it is this account: only an application that holds a higher role itself, such as " +
 		"Privileged Authentication Administrator, may change an administrator's user principal name, phone numbers, other addresses, and whether they can sign in, or delete them. Leave this person out, or give the application that role." + c.tokens.granted()
 }
@@ -254,16 +255,20 @@ func (k *work) advise(e *dirsync.Error, r refusal, values dirsync.Values) {
 	e.Hint = "Microsoft Entra ID does not take these values; the message says why."
 	switch {
 	case r.aboutPassword():
-		e.Hint = "The tenant refuses every password that was made up. Look at its password protection, and make passwords longer."
+		e.Err = fmt.Errorf("the tenant refuses every first password that was made up: %w", e.Err)
+		e.Hint = "Look at the tenant's password protection, and make passwords longer."
 	case r.mentions("on-premises mastered", "directory sync objects", "undergoing migration"):
-		e.Hint = "The account is synchronised from an on-premises directory, which alone may change these properties. Change them there, or do not write them for this person."
+		e.Err = fmt.Errorf("the account is synchronised from an on-premises directory, which alone may change this: %w", e.Err)
+		e.Hint = "Change these properties there, or do not write them for this person."
 	case r.mentions("domain portion", "verified domain"):
 		v, _ := values.Get(principalName)
 		e.Field, e.Value = principalName, v.Text
-		e.Hint = "The domain of the user principal name is none of the tenant's verified domains."
+		which := ""
 		if domains := k.w.verified(k.p); len(domains) > 0 {
-			e.Hint += " Those are " + clip(strings.Join(domains, ", ")) + "."
+			which = ", which are " + clip(strings.Join(domains, ", "))
 		}
+		e.Err = fmt.Errorf("is in none of the tenant's verified domains%s: %w", which, e.Err)
+		e.Hint = "Map a user principal name in one of these domains, or have the domain verified in the tenant."
 	case e.Field != "":
 		e.Hint = "Change " + e.Field + " at the source or in the mapping."
 	}

@@ -57,7 +57,7 @@ func TestWriterRefusals(t *testing.T) {
 		"an address that somebody had": {change: joiner(3, field("mail", email("old@a.example"))),
 			want: dirsync.Error{Kind: dirsync.Conflict, Field: "mail", Value: "old@a.example", Other: "1"}},
 		"another domain": {change: joiner(3, field("userPrincipalName", email("p3@elsewhere.example"))),
-			want: dirsync.Error{Kind: dirsync.Invalid, Field: "userPrincipalName", Value: "p3@elsewhere.example"}, says: []string{"verified domains. Those are", "a.example", "a.onmicrosoft.com"}},
+			want: dirsync.Error{Kind: dirsync.Invalid, Field: "userPrincipalName", Value: "p3@elsewhere.example"}, says: []string{"in none of the tenant's verified domains, which are", "a.example", "a.onmicrosoft.com"}},
 		"a letter that names cannot have": {change: joiner(3, field("userPrincipalName", email("jürgen@a.example"))),
 			want: dirsync.Error{Kind: dirsync.Invalid, Field: "userPrincipalName", Value: "jürgen@a.example"}, says: []string{"holds the character 'ü'"}},
 		"two phones": {change: joiner(3, field("businessPhones", dirsync.NewList([]string{"1", "2"}))),
