@@ -40,8 +40,9 @@ type directory struct {
 	own []ownWrite
 	// doubtful are people of whom a creation may have taken effect: they are looked for, whatever the table says.
 	doubtful map[dirsync.ID]bool
-	// filters says what was learned about filters, by attribute.
+	// filters says what was learned about filters, by attribute; sample is the name of a resource that a list has shown.
 	filters map[string]bool
+	sample  string
 }
 
 // ownWrite is an account as this client left it; gone without a person and name if it was deleted. Whose it is may be
@@ -306,6 +307,10 @@ func (d *directory) filtering(ctx context.Context, resources []*scim.Object) boo
 	}
 	for _, o := range resources {
 		if person := source(o); person != "" {
+			name, _ := o.Text(d.key)
+			d.mu.Lock()
+			d.sample = name
+			d.mu.Unlock()
 			found, err := d.ask(ctx, "externalId", string(person))
 			if err != nil {
 				return false // what it means is learned or not; the listing will meet it again if it is a failure
@@ -421,7 +426,7 @@ func (d *directory) holder(ctx context.Context, name string) (*scim.Object, erro
 		d.mu.Lock()
 		trusted := d.filters[d.key] || d.c.profile.Filter == FilterWorks
 		d.mu.Unlock()
-		if err == nil && trusted {
+		if err == nil && (trusted || d.control(ctx)) {
 			return nil, nil //nolint:nilnil // there is none
 		}
 		if err != nil && !errors.Is(err, errNoFilter) {
@@ -443,6 +448,22 @@ func (d *directory) holder(ctx context.Context, name string) (*scim.Object, erro
 		return nil, nil //nolint:nilnil // it went meanwhile
 	}
 	return o, err
+}
+
+// control tries out whether resources are found by their name, with one that a list has shown.
+func (d *directory) control(ctx context.Context) bool {
+	d.mu.Lock()
+	sample := d.sample
+	_, tried := d.filters[d.key]
+	d.mu.Unlock()
+	if sample == "" || tried {
+		return false
+	}
+	found, err := d.ask(ctx, d.key, sample)
+	if err == nil && len(found) == 0 {
+		d.learn(d.key, false)
+	}
+	return err == nil && len(found) > 0
 }
 
 // get reads one resource.
