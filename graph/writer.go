@@ -57,6 +57,8 @@ type Writer struct {
 	known   *acquaintances
 	held    *awaited
 	domains domainList
+	// groups is set when groups are written as well.
+	groups atomic.Pointer[GroupWriter]
 	// eventual says that the tenant finds accounts by what is asked for in its index alone.
 	eventual atomic.Bool
 }
@@ -167,6 +169,9 @@ func (w *Writer) Permissions() []string {
 			names = append(names, permission)
 		}
 	}
+	if w.groups.Load() != nil {
+		names = append(names, groupPermissions()...)
+	}
 	slices.Sort(names[2:])
 	return names
 }
@@ -181,17 +186,5 @@ func (w *Writer) Missing(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, w.client.sendError(ctx, checkOp, err)
 	}
-	roles := token.claims().granted()
-	all := slices.Contains(roles, writePermission) || slices.Contains(roles, "Directory.ReadWrite.All")
-	return slices.DeleteFunc(w.Permissions(), func(name string) bool {
-		switch name {
-		case userPermission:
-			return holds(roles, "User")
-		case tenantPermission:
-			return holds(roles, "Organization") || slices.Contains(roles, tenantPermission)
-		case "User-LifeCycleInfo.ReadWrite.All":
-			return slices.Contains(roles, name)
-		}
-		return all || slices.Contains(roles, name)
-	}), nil
+	return lacking(w.Permissions(), token.claims().granted()), nil
 }

@@ -38,6 +38,7 @@ func (w *Writer) ApplyAll(ctx context.Context, changes []dirsync.Change) []dirsy
 			}
 		})
 		b.managers(ctx)
+		b.memberships(ctx)
 	}
 	out := make([]dirsync.Applied, len(changes))
 	for i, one := range b.works {
@@ -187,6 +188,9 @@ func (k *work) run() {
 	}
 	if k.ctx.Err() != nil {
 		k.err = k.wrap(k.w.client.sendError(k.ctx, k.p.op, context.Cause(k.ctx)))
+		return
+	}
+	if k.err = k.inGroups(); k.err != nil {
 		return
 	}
 	switch k.ch.Kind {

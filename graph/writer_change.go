@@ -101,6 +101,12 @@ func (k *work) check(values dirsync.Values, isNew bool, held dirsync.Values) err
 		return e
 	}
 	for _, v := range values {
+		if v.Field == dirsync.GroupsField && k.w.groups.Load() != nil {
+			if reason := groupsFault(v.Value); reason != "" {
+				return refuse(v, reason)
+			}
+			continue
+		}
 		f := k.w.field(v.Field)
 		if f == nil {
 			return refuse(v, "is not among the properties that are written")

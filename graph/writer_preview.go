@@ -104,16 +104,19 @@ func (k *work) previewManager(out []dirsync.Sending, id string, values dirsync.V
 	boss, spoken := values.Get(managerName)
 	switch {
 	case !spoken:
-		return out, nil
+		return k.previewGroups(out, id)
 	case boss.IsNull():
-		return append(out, dirsync.Sending{Method: http.MethodDelete, Path: "/users/" + id + managerSegment}), nil
+		return k.previewGroups(append(out, dirsync.Sending{Method: http.MethodDelete, Path: "/users/" + id + managerSegment}), id)
 	}
 	account := bossAccount
 	if known := k.w.known.of(dirsync.ID(boss.Text)); known != "" {
 		account = known
 	}
 	s, err := k.sending(http.MethodPut, "/users/"+id+managerSegment, k.w.managerOf(account))
-	return append(out, s), err
+	if err != nil {
+		return nil, err
+	}
+	return k.previewGroups(append(out, s), id)
 }
 
 // sending is a request with a document. Angle brackets stay legible.

@@ -67,6 +67,9 @@ func (w *Writer) account(r dirsync.Record) dirsync.Account {
 		f := &fields[i]
 		a.Values = append(a.Values, dirsync.FieldValue{Field: f.Name, Value: w.value(f, r)})
 	}
+	if w.groups.Load() != nil {
+		a.Unsaid = append(a.Unsaid, dirsync.GroupsField)
+	}
 	return a
 }
 
