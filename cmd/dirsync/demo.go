@@ -20,8 +20,10 @@ type demoView struct {
 		ID   string `json:"id"`
 		Name string `json:"name"`
 	} `json:"tenant"`
-	Runs       []demoRunView   `json:"runs"`
-	Rejections []rejectionView `json:"rejections"`
+	// Applications are those that people went to, with --target scim.
+	Applications []demoAppView   `json:"applications,omitempty"`
+	Runs         []demoRunView   `json:"runs"`
+	Rejections   []rejectionView `json:"rejections"`
 }
 
 type demoRunView struct {
@@ -39,11 +41,13 @@ type demo struct {
 	dir          string
 	tenant       *graphtest.Tenant
 	staff, sales *wired
-	view         demoView
+	// apps are the applications that people go to, that of everybody first; none where they go to the directory.
+	apps []*demoApp
+	view demoView
 }
 
 func (a *app) demoCommand() *cobra.Command {
-	var dir, file string
+	var dir, file, target string
 	var users int
 	var once, serves bool
 	var every time.Duration
@@ -59,6 +63,10 @@ data, they join and leave groups, a group is renamed and another deleted, and se
 runs show their plans and results. In the end somebody's script deletes many people at
 once: that is held, some of it is approved, explained and taken back.
 
+With --target scim they go to two simulated applications that speak SCIM 2.0 instead,
+which refuse requests that come too fast, and lose an answer. What they were sent is
+counted.
+
 With --serve it runs the daemon instead, on a tenant in which something happens every
 few seconds, shows the mails that it sends, and says how to ask it for a run.
 
@@ -68,6 +76,7 @@ understand; a later demo with the same --dir goes on where this one stopped.
 Exit codes: 0 the demonstration ran, rejected people included; 1 failed; 2 the command
 line is wrong.`,
 		Example: `  dirsync demo
+  dirsync demo --target scim
   dirsync demo --serve
   dirsync demo --once --users 100000
   dirsync demo --once --tenant recorded-users.json -o json
@@ -80,6 +89,12 @@ line is wrong.`,
 			if users < 1 || users > 5_000_000 {
 				return usageError("--users %d: choose between 1 and 5,000,000", users)
 			}
+			if target != embedded && target != "scim" {
+				return usageError("--target %s: choose directory or scim", target)
+			}
+			if target == "scim" && (serves || dir != "") {
+				return usageError("--target scim: the simulated applications end with the demonstration; leave --serve and --dir out")
+			}
 			d := &demo{app: a, dir: dir, tenant: &graphtest.Tenant{Roles: []string{"User.Read.All", "Organization.Read.All", "GroupMember.Read.All"}}}
 			if err := d.people(file, users); err != nil {
 				return err
@@ -88,10 +103,19 @@ line is wrong.`,
 			if serves {
 				return d.serveDemo(cmd.Context(), every)
 			}
+			if target == "scim" {
+				stop, err := d.startApps()
+				if err != nil {
+					return err
+				}
+				defer stop()
+				d.view.Applications = make([]demoAppView, len(d.apps))
+			}
 			return d.run(cmd.Context(), once)
 		},
 	}
 	cmd.Flags().StringVar(&dir, "dir", "", "keep the store and a configuration in this `folder`")
+	cmd.Flags().StringVar(&target, "target", embedded, "where people go: directory, the embedded one, or scim, simulated applications")
 	cmd.Flags().StringVar(&file, "tenant", "", "load people from recorded Graph JSON, {\"value\":[...]}, instead of making them up")
 	cmd.Flags().IntVar(&users, "users", 200, "how many people the simulated tenant has")
 	cmd.Flags().BoolVar(&once, "once", false, "stop after the first run")
@@ -190,9 +214,13 @@ func (d *demo) configure(server *graphtest.Server) error {
 	d.view.Tenant.ID, d.view.Tenant.Name = identity.ID, identity.Name
 	d.replicaLag = time.Nanosecond // the simulated tenant has one replica
 	tenant := fmt.Sprintf(demoTenant, identity.ID, identity.ClientID, server.URL, server.URL)
+	staff, sales, err := d.ends()
+	if err != nil {
+		return err
+	}
 	for name, text := range map[string]string{
-		"config.yaml": tenant + demoStaff,
-		"sales.yaml":  tenant + demoSales,
+		"config.yaml": tenant + staff,
+		"sales.yaml":  tenant + sales,
 		"secret":      identity.Secret + "\n",
 		"ca.pem":      string(server.CA),
 	} {
@@ -238,6 +266,9 @@ func (d *demo) first(ctx context.Context) error {
 	if err := d.verify(ctx, d.staff); err != nil {
 		return err
 	}
+	if err := d.checkApp(ctx); err != nil {
+		return err
+	}
 	d.step("2. What would the mapping make of everybody? (dirsync test)")
 	if err := d.preview(ctx, d.staff); err != nil {
 		return err
@@ -246,11 +277,17 @@ func (d *demo) first(ctx context.Context) error {
 	if err := d.sync(ctx, d.staff); err != nil {
 		return err
 	}
-	d.step("4. Another directory has only those who are in Sales, in which Sales Berlin is nested, or Support, and these two groups (dirsync run -c sales.yaml)")
-	if err := d.sync(ctx, d.sales); err != nil || d.json() {
+	d.asked(0)
+	d.step("4. Another " + d.noun() + " has only those who are in Sales, in which Sales Berlin is nested, or Support, and these two groups (dirsync run -c sales.yaml)")
+	err := d.sync(ctx, d.sales)
+	d.asked(1)
+	if err != nil || d.json() {
 		return err
 	}
 	d.printf("\n")
+	if d.apps != nil {
+		return d.listAppGroups(d.apps[1])
+	}
 	return d.listGroups(ctx, d.sales.directory.Groups(), 0)
 }
 
@@ -268,6 +305,7 @@ func (d *demo) second(ctx context.Context) error {
 	if err := d.sync(ctx, d.staff); err != nil {
 		return err
 	}
+	d.asked(0)
 	d.step("8. And in the groups? Who left the last of theirs is deactivated, who is in a deleted one is kept (dirsync plan, dirsync run)")
 	if err := d.plan(ctx, d.sales); err != nil {
 		return err
@@ -278,7 +316,16 @@ func (d *demo) second(ctx context.Context) error {
 	if err := d.sync(ctx, d.sales); err != nil {
 		return err
 	}
+	d.asked(1)
 	return d.accident(ctx)
+}
+
+// noun is what people go to.
+func (d *demo) noun() string {
+	if d.apps != nil {
+		return "application"
+	}
+	return embedded
 }
 
 func (d *demo) step(title string) {
