@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"dirsync"
-	"dirsync/graph"
 	"dirsync/store"
 )
 
@@ -153,7 +152,11 @@ func (a *app) resolve(ctx context.Context, w *wired) ([]chosenView, error) {
 		return slices.ContainsFunc(found, func(c dirsync.ChosenGroup) bool { return c.Name == name })
 	})
 	if len(missing) > 0 || len(found) == 0 {
-		fresh := w.tenant().Groups(graph.GroupsConfig{Chosen: missing, All: from.Groups.Which == AllGroups})
+		o, ok := w.from.(groupOrigin)
+		if !ok {
+			return nil, nil
+		}
+		fresh := o.groupSource(missing, from.Groups.Which == AllGroups, false)
 		var at dirsync.Cursor
 		err := fresh.Read(ctx, "", func(p dirsync.Page) error {
 			at = p.Next

@@ -191,15 +191,15 @@ type WhereExpression struct {
 }
 
 // From is where a sync's people and groups come from: exactly one of Entra, SCIM and Directory is set. In the file it is
-// "directory", or the key of one of the others.
+// "directory", or the key of one of the three.
 type From struct {
 	// Entra is the name of a tenant, and one of Config.Tenants.
 	Entra string `yaml:"entra"`
 	// SCIM is the name of an application, and one of Config.Applications.
 	SCIM string `yaml:"scim"`
-	// Directory is the embedded directory.
-	Directory bool `yaml:"-"`
-	// Users says who of the tenant's users are the people of this sync, before Sync.Where is asked. The default is all.
+	// Directory is the embedded directory. The short form of { directory: true } is directory.
+	Directory bool `yaml:"directory"`
+	// Users says who of the source's users are the people of this sync, before Sync.Where is asked. The default is all.
 	Users UserScope `yaml:"users"`
 	// Groups says which groups the target gets. The default is all chosen groups where Users chooses some, and else none.
 	Groups GroupSelection `yaml:"groups"`

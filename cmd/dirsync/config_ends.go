@@ -138,12 +138,15 @@ const userName = "userPrincipalName"
 func (d *decoder) checkEnds(path string, s *Sync, c *Config) {
 	d.checkEnd(path+".from", map[string]string{"entra": s.From.Entra, "scim": s.From.SCIM}, s.From.Directory, c)
 	d.checkEnd(path+".to", map[string]string{"entra": s.To.Entra, "scim": s.To.SCIM}, s.To.Directory, c)
-	if s.From.Entra == "" && !d.failed(path+".from") {
+	if s.From.SCIM != "" && !d.failed(path+".from") {
 		for _, key := range []string{"users", "groups"} {
 			if at := join(path+".from", key); d.said(at) {
-				d.faultAt(at, "has no effect, because groups are read from a tenant only; remove it")
+				d.faultAt(at, "has no effect, because groups are not read from an application; remove it")
 			}
 		}
+	}
+	if at := path + ".from.users.nested"; s.From.Directory && d.said(at) && !d.failed(at) {
+		d.faultAt(at, "has no effect, because groups of the directory do not nest; remove it")
 	}
 	d.checkWriting(path, s)
 	if app := c.Applications[s.To.SCIM]; app != nil && !d.failed("applications."+s.To.SCIM) {
@@ -196,7 +199,20 @@ func writerConfig(s *Sync) graph.WriterConfig {
 
 // checkEnd checks one end of a sync.
 func (d *decoder) checkEnd(path string, named map[string]string, directory bool, c *Config) {
-	if d.failed(path) || directory {
+	if d.failed(path) {
+		return
+	}
+	at := join(path, embedded)
+	if d.said(at) && !directory && !d.failed(at) {
+		d.faultAt(at, "is false; write true, or remove it and name another end")
+		return
+	}
+	if directory {
+		for _, key := range []string{"entra", "scim"} {
+			if other := join(path, key); d.said(other) {
+				d.faultAt(other, "there is directory already; keep one of them")
+			}
+		}
 		return
 	}
 	examples := map[string]string{"entra": "contoso", "scim": "kissflow"}

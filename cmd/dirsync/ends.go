@@ -27,12 +27,18 @@ type origin interface {
 // destination is where a sync's people go.
 type destination interface {
 	target() dirsync.Target
-	// groups is the target of groups.
-	groups() (dirsync.Target, error)
+	// groups is the target of groups of a sync, of whose groups state keeps what became of them.
+	groups(name string, state *store.Sync) (dirsync.Target, error)
 	verify(ctx context.Context) error
 	// batch is how many changes are sent before their outcomes are written down; zero is the engine's own figure.
 	batch() int
 	close()
+}
+
+// groupOrigin is an origin of groups as well.
+type groupOrigin interface {
+	// groupSource reads these groups, and who is in them.
+	groupSource(chosen []string, all, nested bool) dirsync.GroupSource
 }
 
 // entraOrigin is a tenant that people are read from.
@@ -58,6 +64,10 @@ func (o entraOrigin) verify(ctx context.Context) error {
 }
 
 func (o entraOrigin) close() { o.client.Close() }
+
+func (o entraOrigin) groupSource(chosen []string, all, nested bool) dirsync.GroupSource {
+	return o.client.Groups(graph.GroupsConfig{Chosen: chosen, All: all, Nested: nested})
+}
 
 // scimOrigin is an application that people are imported from.
 type scimOrigin struct {
@@ -95,21 +105,29 @@ func (o directoryOrigin) source(*Sync, []string) (dirsync.Source, error) {
 func (o directoryOrigin) verify(context.Context) error { return nil }
 func (o directoryOrigin) close()                       {}
 
+func (o directoryOrigin) groupSource(chosen []string, all, nested bool) dirsync.GroupSource {
+	return o.Directory.GroupSource(chosen, all, nested)
+}
+
 // directoryTarget is the embedded directory as a target.
 type directoryTarget struct{ *store.Directory }
 
-func (t directoryTarget) target() dirsync.Target          { return t.Directory }
-func (t directoryTarget) groups() (dirsync.Target, error) { return t.Directory.Groups(), nil }
-func (t directoryTarget) verify(context.Context) error    { return nil }
-func (t directoryTarget) batch() int                      { return 0 }
-func (t directoryTarget) close()                          {}
+func (t directoryTarget) target() dirsync.Target { return t.Directory }
+func (t directoryTarget) groups(string, *store.Sync) (dirsync.Target, error) {
+	return t.Directory.Groups(), nil
+}
+func (t directoryTarget) verify(context.Context) error { return nil }
+func (t directoryTarget) batch() int                   { return 0 }
+func (t directoryTarget) close()                       {}
 
 // scimTarget is an application that people are provisioned to.
 type scimTarget struct{ *client.Client }
 
-func (t scimTarget) target() dirsync.Target          { return t.Client }
-func (t scimTarget) groups() (dirsync.Target, error) { return t.Client.Groups() }
-func (t scimTarget) close()                          {}
+func (t scimTarget) target() dirsync.Target { return t.Client }
+func (t scimTarget) groups(string, *store.Sync) (dirsync.Target, error) {
+	return t.Client.Groups()
+}
+func (t scimTarget) close() {}
 
 // verify knocks at the door. An application that wants to be left alone is there; a run waits for it once there is something
 // to do.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/csv"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -14,6 +13,7 @@ import (
 
 	"dirsync"
 	"dirsync/graph"
+	"dirsync/store"
 )
 
 // entraTarget is a tenant that people are written to.
@@ -24,8 +24,15 @@ type entraTarget struct {
 
 func (t entraTarget) target() dirsync.Target { return t.writer }
 
-func (t entraTarget) groups() (dirsync.Target, error) {
-	return nil, &dirsync.Error{Op: "prepare writing groups", Kind: dirsync.Invalid, Err: errors.New("groups are not written to a tenant")}
+// groups writes groups. Which group of the tenant is which, the sync remembers: the tenant cannot say.
+func (t entraTarget) groups(name string, state *store.Sync) (dirsync.Target, error) {
+	return t.writer.Groups(graph.GroupWriting{Scope: name, Links: func(ctx context.Context, id dirsync.ID) (string, error) {
+		g, err := state.Groups().Person(ctx, id)
+		if dirsync.KindOf(err) == dirsync.NotFound {
+			return "", nil
+		}
+		return g.Link.Account, err
+	}}), nil
 }
 
 func (t entraTarget) verify(ctx context.Context) error {
@@ -123,6 +130,9 @@ func writePermissions(cfg *Config, tenant string) []string {
 			continue // whoever signs in is told
 		}
 		if w, err := client.Writer(writerConfig(sc)); err == nil { // the configuration was checked
+			if sc.From.Groups.Which != NoGroups {
+				w.Groups(graph.GroupWriting{Scope: name})
+			}
 			for _, p := range w.Permissions() {
 				if !slices.Contains(all, p) {
 					all = append(all, p)

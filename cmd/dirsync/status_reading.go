@@ -162,14 +162,18 @@ const (
 // chosenGroups says what became of the groups that the configuration names, as far as was read. cursor is where the
 // reading of groups has ended.
 func chosenGroups(ctx context.Context, t *Tenant, from From, s *store.Sync, cursor dirsync.Cursor) ([]chosenView, error) {
-	// Nothing is asked, so a client that cannot sign in will do: this works without the right to read the credential.
-	client, err := speechless(t)
-	if err != nil {
-		return nil, err
+	found := store.ChosenGroups(cursor, from.chosen())
+	if !from.Directory {
+		// Nothing is asked, so a client that cannot sign in will do: this works without the right to read the credential.
+		client, err := speechless(t)
+		if err != nil {
+			return nil, err
+		}
+		defer client.Close()
+		found = client.Groups(graph.GroupsConfig{Chosen: from.chosen(), All: from.Groups.Which == AllGroups}).Chosen(cursor)
 	}
-	defer client.Close()
 	ids := map[string]dirsync.ID{}
-	for _, c := range client.Groups(graph.GroupsConfig{Chosen: from.chosen(), All: from.Groups.Which == AllGroups}).Chosen(cursor) {
+	for _, c := range found {
 		ids[c.Name] = c.ID
 	}
 	var out []chosenView

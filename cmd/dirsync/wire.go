@@ -106,11 +106,14 @@ func (a *app) join(ctx context.Context, cfg *Config, st *store.Store, name strin
 	if w.engine.Source, err = from.source(sc, together(m.Properties(), protect.properties())); err != nil {
 		return nil, err
 	}
-	if w.engine.Groups, err = groupsOf(sc.From, w.tenant(), state, to); err != nil {
+	if w.engine.Groups, err = groupsOf(name, sc.From, from, state, to); err != nil {
 		return nil, err
 	}
 	if sc.From.Directory && sc.To.Entra != "" && !sc.To.WriteBack {
-		w.engine.Outside, w.engine.OutsideBy = comeFrom(cfg, st, sc.To.Entra), "those of "+sc.To.Entra
+		w.engine.Outside, w.engine.OutsideBy = comeFrom(cfg, st, sc.To.Entra, false), "those of "+sc.To.Entra
+		if g := w.engine.Groups; g != nil {
+			g.Outside, g.OutsideBy = comeFrom(cfg, st, sc.To.Entra, true), w.engine.OutsideBy
+		}
 	}
 	for _, delay := range sc.Retry {
 		w.engine.Retry = append(w.engine.Retry, time.Duration(delay))
@@ -158,12 +161,13 @@ func (w *wired) close() {
 }
 
 // groupsOf says what a sync does about groups; nil if nothing.
-func groupsOf(from From, client *graph.Client, state *store.Sync, to destination) (*engine.Groups, error) {
-	if !from.HasGroups() || client == nil {
+func groupsOf(name string, from From, origin origin, state *store.Sync, to destination) (*engine.Groups, error) {
+	o, ok := origin.(groupOrigin)
+	if !from.HasGroups() || !ok {
 		return nil, nil //nolint:nilnil // it does nothing about them
 	}
 	g := &engine.Groups{
-		Source: client.Groups(graph.GroupsConfig{Chosen: from.chosen(), All: from.Groups.Which == AllGroups, Nested: from.Users.Nested}),
+		Source: o.groupSource(from.chosen(), from.Groups.Which == AllGroups, from.Users.Nested),
 		Store:  state.Groups(), Members: state.Members(),
 		Scope: from.Users.Groups, Nested: from.Users.Nested,
 	}
@@ -178,7 +182,7 @@ func groupsOf(from From, client *graph.Client, state *store.Sync, to destination
 		return g, nil
 	}
 	var err error
-	g.Target, err = to.groups()
+	g.Target, err = to.groups(name, state)
 	return g, err
 }
 
@@ -269,9 +273,9 @@ func blockedAt(from From) func(dirsync.Attributes) bool {
 	}
 }
 
-// comeFrom tells of people of the directory who came from a tenant, so that they are not written back to it, or from
-// nobody knows where.
-func comeFrom(cfg *Config, st *store.Store, tenant string) func(context.Context, dirsync.Person) (string, error) {
+// comeFrom tells of people of the directory who came from a tenant, or of groups, so that they are not written back to it,
+// or from nobody knows where.
+func comeFrom(cfg *Config, st *store.Store, tenant string, groups bool) func(context.Context, dirsync.Person) (string, error) {
 	return func(ctx context.Context, p dirsync.Person) (string, error) {
 		id := dirsync.ID(p.Shadow.Text("source"))
 		if id == "" {
@@ -287,7 +291,11 @@ func comeFrom(cfg *Config, st *store.Store, tenant string) func(context.Context,
 			if sc == nil || !sc.To.Directory {
 				continue
 			}
-			switch _, err := st.Sync(name).Person(ctx, id); {
+			known := st.Sync(name)
+			if groups {
+				known = known.Groups()
+			}
+			switch _, err := known.Person(ctx, id); {
 			case dirsync.KindOf(err) == dirsync.NotFound:
 			case err != nil:
 				return "", err

@@ -28,6 +28,10 @@ type Groups struct {
 	// Synced names the chosen groups that the target gets, AllSynced says that it gets every group that is read.
 	Synced    []string
 	AllSynced bool
+	// Outside tells why a group is none that the target gets, whatever Synced says, and OutsideBy identifies what it goes by:
+	// as Engine.Outside for people. Nil: none is left out.
+	Outside   func(ctx context.Context, group dirsync.Person) (why string, err error)
+	OutsideBy string
 }
 
 // readGroups brings the shadow of the groups and of their memberships up to the source.

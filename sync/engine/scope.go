@@ -66,8 +66,14 @@ func (e *Engine) circle(ctx context.Context) (*circle, error) {
 	c.synced, c.pending = map[dirsync.ID]bool{}, map[dirsync.ID]bool{}
 	wanted := e.syncedGroups(chosen)
 	return c, e.eachIn(ctx, g.Store, func(p dirsync.Person) error {
+		var outside string
+		if wanted(p.ID) && g.Outside != nil && p.Link.Account == "" && p.Gone == dirsync.Present {
+			if outside, err = g.Outside(ctx, p); err != nil {
+				return err
+			}
+		}
 		switch {
-		case !wanted(p.ID):
+		case !wanted(p.ID) || outside != "":
 		case p.Link.Account != "":
 			c.synced[p.ID] = true
 		case p.Gone == dirsync.Present:
