@@ -177,7 +177,7 @@ func (s *session) ask(stage, to string) error {
 		return nil
 	}
 	err := s.server.refuse(stage, to)
-	if err == errDrop || err == errDropAfter {
+	if err == errDrop {
 		_ = s.conn.Conn().Close()
 	}
 	return err
@@ -209,6 +209,9 @@ func (s *session) Data(r io.Reader) error {
 	s.server.mu.Lock()
 	s.server.taken = append(s.server.taken, taken{s.to, m, string(raw)})
 	s.server.mu.Unlock()
+	if answer == errDropAfter {
+		_ = s.conn.Conn().Close() // only now: whoever sees it finds the message taken
+	}
 	return answer
 }
 
