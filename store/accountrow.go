@@ -1,6 +1,9 @@
 package store
 
 import (
+	"bytes"
+	"slices"
+
 	"dirsync"
 )
 
@@ -12,6 +15,53 @@ type account struct {
 	// in are the numbers of the groups that a user is in, sorted. Those of groups that are not there any more count for
 	// nothing.
 	in []uint64
+	// said is what provisioning clients have said of the account; nil when none has. It is never changed in place.
+	said *said
+}
+
+// said is what a dirsync.Resource has beyond an account.
+type said struct {
+	// name is the user name, of users; that of a group is its field name.
+	name, display, external string
+	emails                  []string
+	pending                 dirsync.ChangeKind
+	document                []byte
+}
+
+func (s *said) equal(o *said) bool {
+	if s == nil || o == nil {
+		return s == o
+	}
+	return s.name == o.name && s.display == o.display && s.external == o.external && slices.Equal(s.emails, o.emails) &&
+		s.pending == o.pending && bytes.Equal(s.document, o.document)
+}
+
+func (s *said) append(b []byte) []byte {
+	b = appendString(b, s.name)
+	b = appendString(b, s.display)
+	b = appendString(b, s.external)
+	b = append(b, byte(s.pending))
+	b = appendUint(b, uint64(len(s.emails)))
+	for _, e := range s.emails {
+		b = appendString(b, e)
+	}
+	return append(appendUint(b, uint64(len(s.document))), s.document...)
+}
+
+func (d *decoder) said() *said {
+	s := &said{name: d.string(), display: d.string(), external: d.string(), pending: dirsync.ChangeKind(d.byte())}
+	if n := d.count(1); n > 0 {
+		s.emails = make([]string, 0, n)
+		for range n {
+			s.emails = append(s.emails, d.string())
+		}
+	}
+	// It is most of the row, so it is not copied along with the rest.
+	if n := d.count(1); n > 0 {
+		s.document = bytes.Clone(d.b[d.at : d.at+n])
+		d.at += n
+	}
+	return s
 }
 
 // appendAccount writes an account. In a file of before, whose accounts had no number of their last change, the row ends
@@ -30,7 +80,11 @@ func appendAccount(b []byte, r account) []byte {
 		return appendIn(b, r.in)
 	}
 	b = appendUint(append(b, 0), r.number)
-	return appendIn(b, r.in)
+	b = appendBool(appendIn(b, r.in), r.said != nil)
+	if r.said != nil {
+		b = r.said.append(b)
+	}
+	return b
 }
 
 // appendIn writes sorted numbers.
@@ -76,5 +130,8 @@ func decodeAccount(d *decoder) (account, error) {
 		d.bad = true
 	}
 	r.in = d.in(d.count(1))
+	if d.bool() {
+		r.said = d.said()
+	}
 	return r, d.end()
 }

@@ -22,11 +22,12 @@ import (
 //
 //	the rows          number → account
 //	index             hash of a source id, of a value or of a group, and number → nothing; "indexed" beside it
-//	count             how many there are, and how many deleted ones are kept
+//	count             how many there are, how many deleted ones are kept, and of how many clients have said something
 //	unique            a fingerprint of the fields by which accounts can be found
 //	deleted           number → when, and the account as it was
 //	deletedOrder      when and number → nothing
 //	sizes             of groups: number → how many users are in it
+//	holes             number of a block of rows → how many of them are not there any more
 //	changes           number of the last change and number → nothing
 //	tombstones        number of the last change and number → when, of who is not there any more
 //	forgotten         up to which change tombstones were forgotten, and how many there are
@@ -55,6 +56,10 @@ const (
 	keyUnique          = "unique"
 	tagSource          = "\x00source"
 	tagGroup           = "\x00group"
+	tagUserName        = "\x00name"
+	tagDisplay         = "\x00display"
+	tagExternal        = "\x00external"
+	tagMail            = "\x00mail"
 )
 
 func newAccounts(s *Store, noun, place, rows string, schema []dirsync.Field) *accounts {
@@ -132,7 +137,7 @@ func (a *accounts) id(seq uint64) string {
 func (a *accounts) seq(id string) uint64 {
 	digits, ok := strings.CutPrefix(id, a.letter)
 	seq, err := strconv.ParseUint(digits, 10, 64)
-	if !ok || err != nil || a.id(seq) != id {
+	if !ok || err != nil || seq > maxAccounts || a.id(seq) != id {
 		return 0
 	}
 	return seq
@@ -148,8 +153,12 @@ func (a *accounts) numbered(r account, seq uint64) account {
 	return r
 }
 
-// nameOf is by what people and clients call an account.
+// nameOf is by what people and clients call an account: a user's user name, which is the e-mail address unless a client
+// has said another, and a group's name.
 func (a *accounts) nameOf(r account) string {
+	if name := r.said.called(); name != "" {
+		return name
+	}
 	field := dirsync.EmailAddress
 	if a.kind() == dirsync.KindGroup {
 		field = groupName
@@ -158,83 +167,22 @@ func (a *accounts) nameOf(r account) string {
 	return v.Text
 }
 
-// lookupKey is something by which accounts can be found.
-type lookupKey struct {
-	tag  string // the field, or tagSource
-	text string // folded
-}
-
-func (k lookupKey) hash() uint64 { return hashKey(k.tag, k.text) }
-
-// what says which of an account's properties the key is.
-func (k lookupKey) what() string {
-	if k.tag == tagSource {
-		return "source id"
-	}
-	return k.tag
-}
-
-// unique tells whether no two accounts may have the same such key.
-func (a *accounts) unique(k lookupKey) bool { return !slices.Contains(a.indexed, k.tag) }
-
-// finds tells whether accounts can be found by a field.
-func (a *accounts) finds(f dirsync.Field) bool { return f.Unique || slices.Contains(a.indexed, f.Name) }
-
-// keysOf are an account's keys, the source id first.
-func (a *accounts) keysOf(r account) []lookupKey {
-	out := make([]lookupKey, 0, 2)
-	if r.Source != "" {
-		out = append(out, lookupKey{tagSource, string(r.Source)})
-	}
-	for _, f := range a.schema {
-		if !a.finds(f) {
-			continue
-		}
-		if v, _ := r.Values.Get(f.Name); !v.IsNull() {
-			out = append(out, lookupKey{f.Name, dirsync.Fold(v.Text)})
-		}
-	}
-	return out
-}
-
-// hashesOf is all that an account's row is to be found by.
-func (a *accounts) hashesOf(r account) []uint64 {
-	keys := a.keysOf(r)
-	out := make([]uint64, 0, len(keys)+len(r.in))
-	for _, k := range keys {
-		out = append(out, k.hash())
-	}
-	for _, group := range r.in {
-		out = append(out, groupHash(group))
-	}
-	return out
-}
-
-// groupHash is what users in a group are found by.
-func groupHash(group uint64) uint64 { return hashKey(tagGroup, string(seqKey(group))) }
-
-// has tells whether an account has a key.
-func (a *accounts) has(r account, k lookupKey) bool {
-	if k.tag == tagSource {
-		return string(r.Source) == k.text
-	}
-	v, _ := r.Values.Get(k.tag)
-	return !v.IsNull() && dirsync.Fold(v.Text) == k.text
-}
-
 // accountsTx is a transaction that works on accounts of one kind.
 type accountsTx struct {
 	*tx
 	a    *accounts
 	root *bolt.Bucket
 	rows *bolt.Bucket
-	// count is how many there are, kept how many deleted ones are kept; was is both as they are in the file.
-	count, kept uint64
-	was         [2]uint64
-	deletions   int  // in this transaction
-	lost        bool // whether an account lost a key
-	buf         []byte
-	history     history
+	// count is how many there are, kept how many deleted ones are kept, and told of how many clients have said something;
+	// was is all three as they are in the file.
+	count, kept, told uint64
+	was               [3]uint64
+	// holes is how many more rows of a block are missing.
+	holes     map[uint64]uint64
+	deletions int  // in this transaction
+	lost      bool // whether an account lost a key
+	buf       []byte
+	history   history
 	// The rest is for users: the groups, and what is known of them so far.
 	groupsTx *accountsTx
 	known    map[uint64]groupState
@@ -290,11 +238,14 @@ func (a *accounts) open(t *tx) (*accountsTx, error) {
 		if x.count = r.uint(); r.more() {
 			x.kept = r.uint()
 		}
+		if r.more() {
+			x.told = r.uint()
+		}
 		if err := r.end(); err != nil {
 			return nil, corrupt(fmt.Errorf("count of the directory's %ss: %w", a.noun, err))
 		}
 	}
-	x.was = [2]uint64{x.count, x.kept}
+	x.was = [3]uint64{x.count, x.kept, x.told}
 	t.finish = append(t.finish, x.write)
 	return x, nil
 }
@@ -310,12 +261,18 @@ func (x *accountsTx) write() error {
 	if err := x.writeHistory(); err != nil {
 		return err
 	}
-	if x.was == [2]uint64{x.count, x.kept} {
+	if err := x.dig(); err != nil {
+		return err
+	}
+	if x.was == [3]uint64{x.count, x.kept, x.told} {
 		return nil
 	}
 	body := appendUint([]byte{rowVersion}, x.count)
-	if x.kept > 0 {
+	if x.kept > 0 || x.told > 0 {
 		body = appendUint(body, x.kept)
+	}
+	if x.told > 0 {
+		body = appendUint(body, x.told)
 	}
 	return put(x.root, []byte(keyCount), body)
 }
@@ -401,30 +358,41 @@ func (a *accounts) Users(ctx context.Context, fn func(dirsync.Account) error) er
 
 // page lists accounts after a number, and moves it on to the last of them.
 func (a *accounts) page(ctx context.Context, after *uint64, limit int) (page []dirsync.Account, err error) {
+	if limit <= 0 {
+		return nil, ctx.Err()
+	}
 	err = a.view(ctx, "list "+a.noun+"s", func(x *accountsTx) error {
-		if x.rows == nil {
-			return nil
-		}
-		cursor := x.rows.Cursor()
-		for k, v := cursor.Seek(seqKey(*after + 1)); len(k) == 8 && len(page) < limit; k, v = cursor.Next() {
-			body, err := open(k, v)
-			if err != nil {
-				return err
-			}
-			*after = binary.BigEndian.Uint64(k)
-			r, err := decodeAccount(decodeOwned(body))
-			if err != nil {
-				return rowError(a.noun, *after, err)
-			}
-			shown, err := x.show(a.numbered(r, *after))
-			if err != nil {
-				return err
-			}
+		return x.rowsAfter(*after, func(seq uint64, r account) (bool, error) {
+			*after = seq
+			shown, err := x.show(r)
 			page = append(page, shown)
-		}
-		return nil
+			return len(page) < limit, err
+		})
 	})
 	return page, err
+}
+
+// rowsAfter calls fn for the accounts after a number, in order, until it returns false.
+func (x *accountsTx) rowsAfter(after uint64, fn func(seq uint64, r account) (bool, error)) error {
+	if x.rows == nil {
+		return nil
+	}
+	cursor := x.rows.Cursor()
+	for k, v := cursor.Seek(seqKey(after + 1)); len(k) == 8; k, v = cursor.Next() {
+		body, err := open(k, v)
+		if err != nil {
+			return err
+		}
+		seq := binary.BigEndian.Uint64(k)
+		r, err := decodeAccount(decodeOwned(body))
+		if err != nil {
+			return rowError(x.a.noun, seq, err)
+		}
+		if more, err := fn(seq, x.a.numbered(r, seq)); err != nil || !more {
+			return err
+		}
+	}
+	return nil
 }
 
 // Count returns the number of accounts, inactive ones included.

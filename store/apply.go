@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -201,32 +202,43 @@ func (x *accountsTx) make(e *edit) (dirsync.Account, error) {
 	return x.show(e.now)
 }
 
-// conflict finds another account that has what an edit takes.
-func (x *accountsTx) conflict(c dirsync.Change, e edit) error {
-	for _, k := range e.taken {
+// rival finds another account that has a key that an edit takes, and says which; the account's number is 0 when there is
+// none.
+func (x *accountsTx) rival(e edit) (seq uint64, other account, k lookupKey, err error) {
+	for _, k = range e.taken {
 		if e.seq == 0 && k.tag == tagSource || !x.a.unique(k) {
 			continue // an account of this person would have been found
 		}
-		seq, other, err := x.holder(k, e.seq)
-		if err != nil {
-			return err
-		}
-		if seq != 0 {
-			return x.conflictWith(c, e, k, other)
+		if seq, other, err = x.holder(k, e.seq); seq != 0 || err != nil {
+			break
 		}
 	}
-	return nil
+	return seq, other, k, err
 }
 
-func (x *accountsTx) conflictWith(c dirsync.Change, e edit, k lookupKey, other account) error {
-	err := &dirsync.Error{Op: x.op(c), ID: c.Person, Kind: dirsync.Conflict, Field: k.what(), Other: x.describe(other)}
-	err.Value = k.text
-	if k.tag != tagSource {
-		v, _ := e.now.Values.Get(k.tag)
-		err.Value = v.Text
+// conflict finds another account that has what an edit takes.
+func (x *accountsTx) conflict(c dirsync.Change, e edit) error {
+	seq, other, k, err := x.rival(e)
+	if seq == 0 && err == nil {
+		k = lookupKey{tagUserName, e.claims}
+		seq, other, err = x.namesake(e)
 	}
-	err.Err = fmt.Errorf("%s %s belongs to %s", err.Field, err.Value, err.Other)
-	return err
+	if seq == 0 || err != nil {
+		return err
+	}
+	refused := &dirsync.Error{Op: x.op(c), ID: c.Person, Kind: dirsync.Conflict, Field: k.what(), Value: k.text, Other: x.describe(other)}
+	switch k.tag {
+	case tagSource:
+	case tagUserName:
+		refused.Field, refused.Value = dirsync.EmailAddress, x.a.nameOf(e.now)
+		refused.Err = fmt.Errorf("%s is the user name of %s", refused.Value, refused.Other)
+		return refused
+	default:
+		v, _ := e.now.Values.Get(k.tag)
+		refused.Value = v.Text
+	}
+	refused.Err = fmt.Errorf("%s %s belongs to %s", refused.Field, refused.Value, refused.Other)
+	return refused
 }
 
 // describe says who an account is, for people.
@@ -242,7 +254,9 @@ func (x *accountsTx) describe(r account) string {
 	if s != "" && last.Text != "" {
 		s += " "
 	}
-	s += last.Text
+	if s += last.Text; s == "" && r.said != nil {
+		s = cmp.Or(r.said.display, r.said.name)
+	}
 	if email.Text != "" {
 		s += " <" + email.Text + ">"
 	}
@@ -255,6 +269,9 @@ func (x *accountsTx) applyWaiting(waiting []pending, out []dirsync.Applied) (lef
 	for i, p := range waiting {
 		for _, k := range p.edit.leaves {
 			leaving[leave{p.edit.seq, k}] = &waiting[i]
+		}
+		if p.edit.frees != "" {
+			leaving[leave{p.edit.seq, lookupKey{tagUserName, p.edit.frees}}] = &waiting[i]
 		}
 	}
 	done, holders := map[int]bool{}, map[lookupKey]uint64{}
@@ -317,6 +334,26 @@ func (x *accountsTx) together(p *pending, leaving map[leave]*pending, holders ma
 				set, in[next.at] = append(set, next), true
 			}
 		}
+		e := set[i].edit
+		seq, _, err := x.namesake(e)
+		if err != nil {
+			return nil, err
+		}
+		name := lookupKey{tagUserName, e.claims}
+		if e.claims != "" && taken[name] {
+			return nil, nil
+		}
+		taken[name] = true
+		if seq == 0 {
+			continue
+		}
+		next := leaving[leave{seq, name}]
+		if next == nil {
+			return nil, nil
+		}
+		if !in[next.at] {
+			set, in[next.at] = append(set, next), true
+		}
 	}
 	return set, nil
 }
@@ -340,6 +377,10 @@ func (x *accountsTx) put(e *edit) error {
 	}
 	if e.gone {
 		x.count--
+		x.hole(e.seq, 1)
+		if e.was.said != nil {
+			x.told--
+		}
 		if err := x.moveMember(e.seq, e.was.in, nil); err != nil {
 			return err
 		}
@@ -349,12 +390,16 @@ func (x *accountsTx) put(e *edit) error {
 		return storageError(x.rows.Delete(seqKey(e.seq)))
 	}
 	was := e.was.in
+	if e.now.said != nil && (e.was.said == nil || e.back) {
+		x.told++
+	}
 	switch {
 	case e.back:
 		if err := x.undelete(e.seq); err != nil {
 			return err
 		}
 		x.count++
+		x.hole(e.seq, ^uint64(0))
 		was = nil
 		if err := x.log(e.seq, 0, joinsBack); err != nil {
 			return err

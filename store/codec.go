@@ -165,7 +165,8 @@ func appendAttributes(b []byte, as dirsync.Attributes) []byte {
 // claims to hold.
 type decoder struct {
 	b   []byte
-	s   string // the same bytes, when strings may share memory with each other
+	s   string // the same bytes, when what is read shall outlive them; strings share memory with each other
+	own []byte // the same again, for byte slices, once there is one
 	at  int
 	bad bool
 }
@@ -175,8 +176,7 @@ func decode(body []byte) *decoder { return (&decoder{b: body}).version() }
 
 // decodeOwned begins to read a row whose parts will outlive the transaction.
 func decodeOwned(body []byte) *decoder {
-	s := string(body)
-	return (&decoder{b: []byte(s), s: s}).version()
+	return (&decoder{b: body, s: string(body)}).version()
 }
 
 func (d *decoder) version() *decoder {
@@ -256,18 +256,25 @@ func (d *decoder) bytes() []byte {
 		return nil
 	}
 	d.at += n
-	return d.b[d.at-n : d.at : d.at]
+	if d.s == "" {
+		return d.b[d.at-n : d.at : d.at]
+	}
+	if d.own == nil {
+		d.own = []byte(d.s)
+	}
+	return d.own[d.at-n : d.at : d.at]
 }
 
 func (d *decoder) string() string {
-	b := d.bytes()
-	if len(b) == 0 {
+	n := d.count(1)
+	if d.bad || n == 0 {
 		return ""
 	}
+	d.at += n
 	if d.s != "" {
-		return d.s[d.at-len(b) : d.at]
+		return d.s[d.at-n : d.at]
 	}
-	return string(b)
+	return string(d.b[d.at-n : d.at])
 }
 
 func (d *decoder) time() time.Time {

@@ -118,7 +118,12 @@ func drawAccount(r *rapid.T) account {
 		last += rapid.Uint64Range(1, 1<<50).Draw(r, "group")
 		out.in = append(out.in, last)
 	}
-	out.number = optional(r, func() uint64 { return rapid.Uint64Min(1).Draw(r, "number") })
+	if out.number = optional(r, func() uint64 { return rapid.Uint64Min(1).Draw(r, "number") }); out.number > 0 {
+		out.said = optional(r, func() *said {
+			return &said{name: drawText(r), display: drawText(r), external: drawText(r), emails: rapid.SliceOfN(rapid.Custom(drawText), 0, 3).Draw(r, "emails"),
+				pending: dirsync.ChangeKind(rapid.IntRange(0, 5).Draw(r, "pending")), document: drawBytes(r)}
+		})
+	}
 	return out
 }
 
@@ -139,10 +144,10 @@ func common(v any) any {
 		v.kept = 0
 		return v
 	case account:
-		v.in, v.number = nil, 0
+		v.in, v.number, v.said = nil, 0, nil
 		return v
 	case deletedAccount:
-		v.in, v.number = nil, 0
+		v.in, v.number, v.said = nil, 0, nil
 		return v
 	default:
 		return v
@@ -218,7 +223,7 @@ func TestRowsComeBack(t *testing.T) {
 				if err != nil {
 					r.Fatal(err)
 				}
-				opts := cmp.Options{cmpopts.EquateEmpty(), cmp.AllowUnexported(counters{}, account{}, deletedAccount{})}
+				opts := cmp.Options{cmpopts.EquateEmpty(), cmp.AllowUnexported(counters{}, account{}, deletedAccount{}, said{})}
 				if diff := cmp.Diff(want, got, opts); diff != "" {
 					r.Fatalf("-want +got\n%s", diff)
 				}
@@ -257,7 +262,7 @@ func FuzzRows(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(v, again, cmpopts.EquateEmpty(), cmp.AllowUnexported(counters{}, account{}, deletedAccount{})); diff != "" {
+		if diff := cmp.Diff(v, again, cmpopts.EquateEmpty(), cmp.AllowUnexported(counters{}, account{}, deletedAccount{}, said{})); diff != "" {
 			t.Fatal(diff)
 		}
 	})

@@ -54,6 +54,9 @@ func TestMain(m *testing.M) {
 			w.must(w.editStep())
 			fmt.Println(n)
 		}
+	case "resources":
+		w.must(w.open())
+		w.keepResources()
 	case "tell":
 		w.must(w.open())
 		w.tell()

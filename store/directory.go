@@ -8,7 +8,8 @@ import (
 )
 
 // Directory is the embedded directory: the users of an application that has no directory of its own, and their groups. It
-// is a dirsync.Target of users, a dirsync.Batcher, a dirsync.Finder and a dirsync.Restorer.
+// is a dirsync.Target of users, a dirsync.Batcher, a dirsync.Finder and a dirsync.Restorer. For provisioning clients it is a
+// dirsync.ResourceStore of both, and for syncs that read it there are Source and GroupSource.
 //
 // The ids of users are "u" and a number of at least eight digits, which is never given to anybody else. Two users never
 // share a value of a Unique field, letter case and the spelling of accents disregarded; inactive ones keep theirs. A
@@ -20,6 +21,7 @@ import (
 type Directory struct {
 	*accounts
 	groups *Groups
+	queue  queue
 }
 
 var (
@@ -41,7 +43,7 @@ func (s *Store) Directory(fields ...dirsync.Field) (*Directory, error) {
 	if slices.ContainsFunc(fields, func(f dirsync.Field) bool { return f.Name == dirsync.GroupsField }) {
 		return nil, &dirsync.Error{Op: op, Kind: dirsync.Invalid, Field: dirsync.GroupsField, Err: errors.New("the directory has a field groups of its own")}
 	}
-	d := &Directory{accounts: newAccounts(s, "user", bucketDirectory, bucketUsers, wholeSchema(fields))}
+	d := &Directory{accounts: newAccounts(s, "user", bucketDirectory, bucketUsers, wholeSchema(fields)), queue: queue{lead: make(chan struct{}, 1)}}
 	d.groups = &Groups{newAccounts(s, "group", bucketDirectoryGroups, bucketGroups, groupSchema())}
 	d.groups.indexed = []string{groupName}
 	d.accounts.groups, d.groups.users = d.groups.accounts, d.accounts

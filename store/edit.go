@@ -19,6 +19,8 @@ type edit struct {
 	same   bool // there is nothing to write
 	taken  []lookupKey
 	leaves []lookupKey
+	// claims is a name that the account has from now on, and frees one that it has no longer, folded.
+	claims, frees string
 }
 
 // plan works out what a change would do, without regard to other accounts.
@@ -33,13 +35,13 @@ func (x *accountsTx) plan(c dirsync.Change, s subject) (e edit, err error) {
 	case s.seq == 0 && c.Kind != dirsync.Create:
 		return edit{}, &dirsync.Error{Op: x.op(c), ID: c.Person, Kind: dirsync.NotFound}
 	case c.Kind == dirsync.Delete:
-		e.gone, e.leaves = true, x.a.keysOf(s.was)
-		return e, nil
+		return x.removal(s.seq, s.was), nil
 	case s.seq == 0:
 		e.now.Account = dirsync.Account{Source: c.Person, Active: true, Created: x.s.opts.Now().UTC()}
 		err = x.lay(&e, c, c.After)
 	case c.Kind == dirsync.Deactivate:
 		e.now.Active = false
+		e.now.said = s.was.said.settled(dirsync.Deactivate)
 		e.now.in, err = x.cleaned(s.was.in)
 	default:
 		if c.Kind == dirsync.Create {
@@ -65,10 +67,11 @@ func (x *accountsTx) lay(e *edit, c dirsync.Change, writes dirsync.Values) (err 
 	if said {
 		writes = slices.DeleteFunc(slices.Clone(writes), func(v dirsync.FieldValue) bool { return v.Field == dirsync.GroupsField })
 	}
-	if err := x.validate(c, writes, e.was.Values); err != nil {
+	if err := x.validate(c, writes, e.was); err != nil {
 		return err
 	}
 	e.now.Values = notNull(e.was.Values.With(writes))
+	e.now.said = e.was.said.moved(e.was.Values, e.now.Values)
 	if said {
 		e.now.in, err = x.enrol(c, groups, e.was.in)
 	} else {
@@ -80,6 +83,7 @@ func (x *accountsTx) lay(e *edit, c dirsync.Change, writes dirsync.Values) (err 
 // weigh finds out which keys an edit takes and leaves, and whether it changes anything.
 func (x *accountsTx) weigh(e *edit) error {
 	after := x.a.keysOf(e.now)
+	x.rename(e)
 	if e.seq == 0 || e.back {
 		e.taken = after
 		if e.now.Updated = x.s.opts.Now().UTC(); e.seq == 0 {
@@ -103,7 +107,8 @@ func (x *accountsTx) weigh(e *edit) error {
 	if err != nil {
 		return err
 	}
-	e.same = e.now.Active == e.was.Active && e.now.Source == e.was.Source && e.now.Values.Equal(e.was.Values) && slices.Equal(e.now.in, in)
+	e.same = e.now.Active == e.was.Active && e.now.Source == e.was.Source && e.now.Values.Equal(e.was.Values) && slices.Equal(e.now.in, in) &&
+		e.now.said.equal(e.was.said)
 	if !e.same {
 		e.now.Updated = x.s.opts.Now().UTC()
 	}
@@ -133,8 +138,41 @@ func (x *accountsTx) refuse(c dirsync.Change, field, value, reason string) error
 		Err: errors.New(reason)}
 }
 
-// validate refuses values that the schema does not allow, on top of those that the account has.
-func (x *accountsTx) validate(c dirsync.Change, writes, has dirsync.Values) error {
+// removal is the edit that removes an account.
+func (x *accountsTx) removal(seq uint64, was account) edit {
+	e := edit{seq: seq, was: was, gone: true, leaves: x.a.keysOf(was)}
+	if x.told > 0 {
+		e.frees = dirsync.Fold(x.a.nameOf(was))
+	}
+	return e
+}
+
+// validate refuses values that the schema does not allow, on top of those that the account has. What a client has left out
+// may stay out.
+func (x *accountsTx) validate(c dirsync.Change, writes dirsync.Values, was account) error {
+	if err := x.allowed(c, writes); err != nil {
+		return err
+	}
+	for _, f := range x.a.schema {
+		if !f.Required {
+			continue
+		}
+		v, ok := writes.Get(f.Name)
+		if !ok && was.said != nil {
+			continue
+		}
+		if !ok {
+			v, _ = was.Values.Get(f.Name)
+		}
+		if v.IsNull() || v.Text == "" {
+			return x.refuse(c, f.Name, "", "is required")
+		}
+	}
+	return nil
+}
+
+// allowed refuses values that are not of the schema.
+func (x *accountsTx) allowed(c dirsync.Change, writes dirsync.Values) error {
 	for _, v := range writes {
 		i := slices.IndexFunc(x.a.schema, func(f dirsync.Field) bool { return f.Name == v.Field })
 		if i < 0 {
@@ -150,18 +188,6 @@ func (x *accountsTx) validate(c dirsync.Change, writes, has dirsync.Values) erro
 			return x.refuse(c, v.Field, v.Value.Text, "is none of the field's options")
 		case f.MaxLength > 0 && utf8.RuneCountInString(v.Value.Text) > f.MaxLength:
 			return x.refuse(c, v.Field, v.Value.Text, fmt.Sprintf("is longer than %d characters", f.MaxLength))
-		}
-	}
-	for _, f := range x.a.schema {
-		if !f.Required {
-			continue
-		}
-		v, ok := writes.Get(f.Name)
-		if !ok {
-			v, _ = has.Get(f.Name)
-		}
-		if v.IsNull() || v.Text == "" {
-			return x.refuse(c, f.Name, "", "is required")
 		}
 	}
 	return nil

@@ -2,7 +2,11 @@ package store
 
 import (
 	"context"
+	"runtime"
+	"testing"
 	"time"
+
+	bolt "go.etcd.io/bbolt"
 
 	"dirsync"
 )
@@ -27,4 +31,34 @@ func (y *Sync) AddMeanwhile(ctx context.Context, r dirsync.Record, meanwhile fun
 		x.committed = append(x.committed, func() { meanwhile(true) })
 		return nil
 	})
+}
+
+// Hold keeps everybody from writing while fn runs.
+func (s *Store) Hold(fn func()) {
+	s.write.Lock()
+	defer s.write.Unlock()
+	fn()
+}
+
+// Wait returns once so many callers want to change resources: one leads already, and the others wait.
+func (d *Directory) Wait(callers int) {
+	for n := 0; n < callers; runtime.Gosched() {
+		d.queue.mu.Lock()
+		n = len(d.queue.waiting) + d.queue.taken
+		d.queue.mu.Unlock()
+	}
+}
+
+// Damage flips a bit of a row, behind the back of whoever uses the store.
+func (s *Store) Damage(t *testing.T, place, rows string, seq uint64) {
+	t.Helper()
+	err := s.db.Update(func(tx *bolt.Tx) error {
+		b := tx.Bucket([]byte(place)).Bucket([]byte(rows))
+		row := append([]byte(nil), b.Get(seqKey(seq))...)
+		row[len(row)/2] ^= 1
+		return b.Put(seqKey(seq), row)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }

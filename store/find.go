@@ -9,8 +9,8 @@ import (
 	"dirsync"
 )
 
-// Lookup returns the account with an id, a unique value such as an e-mail address, or a source id, whichever is tried
-// first in this order. When there is none the error's kind is NotFound.
+// Lookup returns the account with an id, a unique value such as an e-mail address, a user name that a client has said, or a
+// source id, whichever is tried first in this order. When there is none the error's kind is NotFound.
 func (a *accounts) Lookup(ctx context.Context, key string) (out dirsync.Account, err error) {
 	op := "find " + a.noun + " " + strconv.Quote(key)
 	found := false
@@ -62,8 +62,12 @@ func (x *accountsTx) findAny(key string) (account, bool, error) {
 			return r, seq != 0, err
 		}
 	}
-	seq, r, err := x.holder(lookupKey{tagSource, key}, 0)
-	return r, seq != 0, err
+	for _, k := range [...]lookupKey{{tagUserName, folded}, {tagSource, key}} {
+		if seq, r, err := x.holder(k, 0); seq != 0 || err != nil {
+			return r, seq != 0, err
+		}
+	}
+	return account{}, false, nil
 }
 
 // foundPerValue is how many accounts Find returns at most for each value; see dirsync.Finder.

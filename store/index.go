@@ -140,7 +140,7 @@ func (t *tx) unindex(ix *index, hash, seq uint64) error {
 // look calls match for every row that may hold the key with the given hash, until it returns true, and returns that
 // row, or 0.
 func (t *tx) look(ix *index, hash uint64, match func(seq uint64) (bool, error)) (uint64, error) {
-	table := t.tables[ix]
+	table := t.tables.get(ix)
 	if t.b.Writable() {
 		table = ix.table
 	}
@@ -182,7 +182,7 @@ func (t *tx) look(ix *index, hash uint64, match func(seq uint64) (bool, error)) 
 // returns false. It is for transactions that only look.
 func (t *tx) each(ix *index, hash, after uint64, fn func(seq uint64) (bool, error)) error {
 	var pending []uint64
-	if table := t.tables[ix]; table != nil {
+	if table := t.tables.get(ix); table != nil {
 		one, ok, many := table.find(hash)
 		if pending = many; ok {
 			pending = []uint64{one}
@@ -217,9 +217,33 @@ func (t *tx) each(ix *index, hash, after uint64, fn func(seq uint64) (bool, erro
 	}
 }
 
+// all returns the rows that may hold the key with the given hash, sorted. It is for transactions that change something, and
+// knows of what they have added so far.
+func (t *tx) all(ix *index, hash uint64) []uint64 {
+	var out []uint64
+	add := func(table *table) {
+		one, ok, many := table.find(hash)
+		if out = append(out, many...); ok {
+			out = append(out, one)
+		}
+	}
+	add(ix.table)
+	if cursor := t.cursor(ix); cursor != nil {
+		k, _ := cursor.Seek(entry{hash, 0}.key())
+		for ; len(k) == 16 && binary.BigEndian.Uint64(k) == hash; k, _ = cursor.Next() {
+			out = append(out, binary.BigEndian.Uint64(k[8:]))
+		}
+	}
+	if c := t.changes[ix]; c != nil {
+		add(c.added)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
 // indexed tells whether an index has an entry, for a transaction that only looks.
 func (t *tx) indexed(ix *index, e entry) bool {
-	if table := t.tables[ix]; table != nil && table.has(e) {
+	if table := t.tables.get(ix); table != nil && table.has(e) {
 		return true
 	}
 	written := t.cursor(ix)
@@ -232,7 +256,7 @@ func (t *tx) indexed(ix *index, e entry) bool {
 
 // cursor returns the cursor over the part of an index that is in the file, or nil when nothing is.
 func (t *tx) cursor(ix *index) *bolt.Cursor {
-	if c := t.indexes[ix]; c != nil {
+	if c := t.indexes.get(ix); c != nil {
 		return c
 	}
 	parent := ix.parent(t.b)
@@ -243,8 +267,7 @@ func (t *tx) cursor(ix *index) *bolt.Cursor {
 	if b == nil {
 		return nil
 	}
-	t.indexes[ix] = b.Cursor()
-	return t.indexes[ix]
+	return t.indexes.put(ix, b.Cursor())
 }
 
 func (t *table) look(hash uint64, match func(seq uint64) (bool, error)) (uint64, error) {

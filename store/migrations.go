@@ -48,7 +48,9 @@ func numberAccounts(parent, rows *bolt.Bucket) error {
 		defer func() { part = part[:0] }()
 		return put(list, seqKey(part[0].number), appendChunk(nil, part))
 	}
+	there := map[uint64]uint64{}
 	err = eachNumber(rows, func(seq uint64) error {
+		there[seq/holeBlock]++
 		for len(deleted) > 0 && deleted[0] < seq {
 			if err := add(deleted[0]); err != nil {
 				return err
@@ -62,10 +64,31 @@ func numberAccounts(parent, rows *bolt.Bucket) error {
 			err = add(seq)
 		}
 	}
-	if err != nil || len(part) == 0 {
+	if err == nil && len(part) > 0 {
+		err = put(list, seqKey(part[0].number), appendChunk(nil, part))
+	}
+	if err != nil {
 		return err
 	}
-	return put(list, seqKey(part[0].number), appendChunk(nil, part))
+	if rows.Sequence() > maxAccounts {
+		return corrupt(fmt.Errorf("%d accounts are more than there can have been", rows.Sequence()))
+	}
+	holes, err := parent.CreateBucketIfNotExists([]byte(bucketHoles))
+	for block := uint64(0); err == nil && block <= rows.Sequence()/holeBlock; block++ {
+		if missing := given(block, rows.Sequence()) - there[block]; missing > 0 {
+			err = putHoles(holes, block, missing)
+		}
+	}
+	return err
+}
+
+// maxAccounts is more than there will ever have been; a greater number is damage.
+const maxAccounts = 1 << 36
+
+// given is how many numbers of a block were given, when last is the last of all.
+func given(block, last uint64) uint64 {
+	first := max(block*holeBlock, 1)
+	return min((block+1)*holeBlock-1, last) - first + 1
 }
 
 // eachNumber calls fn for every key of a bucket whose keys are numbers.

@@ -656,7 +656,7 @@ func (f *follower) settle(src dirsync.Source) error {
 	return nil
 }
 
-// as shows an account as a record of it does.
+// asRecord shows an account as a record of it does, but for the user name.
 func asRecord(a dirsync.Account) map[string]string {
 	attrs := map[string]string{"id": `"` + a.ID + `"`, "active": fmt.Sprint(a.Active)}
 	set := func(name, text string) {
@@ -674,9 +674,6 @@ func asRecord(a dirsync.Account) map[string]string {
 			set(v.Field, v.Value.Text)
 		}
 	}
-	if v, _ := a.Values.Get(dirsync.EmailAddress); !v.IsNull() && a.ID[0] == 'u' {
-		set("userName", v.Text)
-	}
 	return attrs
 }
 
@@ -685,7 +682,10 @@ func (f *follower) agrees(d *store.Directory) error {
 	want := map[dirsync.ID]map[string]string{}
 	err := d.Users(context.Background(), func(a dirsync.Account) error {
 		want[dirsync.ID(a.ID)] = asRecord(a)
-		return nil
+		r, err := d.Resource(context.Background(), dirsync.KindUser, a.ID)
+		raw, _ := json.Marshal(r.Name) // a string
+		want[dirsync.ID(a.ID)]["userName"] = string(raw)
+		return err
 	})
 	if diff := cmp.Diff(want, f.people); err == nil && diff != "" {
 		err = errors.New("-directory +reader\n" + diff)

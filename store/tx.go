@@ -16,17 +16,41 @@ type tx struct {
 	s *Store
 	b *bolt.Tx
 	// tables are the pending parts of the indexes as they were when a reader began.
-	tables map[*index]*table
+	tables few[*index, *table]
 	// changes are what a writer has changed in the indexes so far.
 	changes map[*index]*changes
 	// cursors are kept to be used again, for a new one costs several allocations.
-	cursors map[*bolt.Bucket]*bolt.Cursor
-	indexes map[*index]*bolt.Cursor
+	cursors few[*bolt.Bucket, *bolt.Cursor]
+	indexes few[*index, *bolt.Cursor]
 	// finish is what a writer has to write at its end.
 	finish []func() error
 	// committed is called when a writer's rows are in the file, and before anything is taken out of the indexes' tables.
 	committed []func()
 	arena     arena
+}
+
+// few is a map with a handful of entries, which costs less as a list.
+type few[K comparable, V any] []struct {
+	key   K
+	value V
+}
+
+func (f few[K, V]) get(key K) (none V) {
+	for i := range f {
+		if f[i].key == key {
+			return f[i].value
+		}
+	}
+	return none
+}
+
+// put adds an entry whose key is not there yet.
+func (f *few[K, V]) put(key K, value V) V {
+	*f = append(*f, struct {
+		key   K
+		value V
+	}{key, value})
+	return value
 }
 
 // guard runs fn and turns what bbolt does with a damaged page, a panic or a fault in mapped memory, into an error of
@@ -73,14 +97,13 @@ func (s *Store) beginView() (*tx, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &tx{s: s, b: b, tables: make(map[*index]*table, len(s.syncs)+2),
-		cursors: map[*bolt.Bucket]*bolt.Cursor{}, indexes: map[*index]*bolt.Cursor{}}
+	t := &tx{s: s, b: b, tables: make(few[*index, *table], 0, len(s.syncs)+2)}
 	for _, y := range s.syncs {
-		t.tables[y.ids] = y.ids.table
+		t.tables.put(y.ids, y.ids.table)
 	}
 	if s.directory != nil {
 		for _, a := range []*accounts{s.directory.accounts, s.directory.groups.accounts} {
-			t.tables[a.keys] = a.keys.table
+			t.tables.put(a.keys, a.keys.table)
 		}
 	}
 	return t, nil
@@ -113,12 +136,18 @@ func (s *Store) update(ctx context.Context, op string, fn func(*tx) error) error
 // change is update without the locks.
 func (s *Store) change(fn func(*tx) error) (map[*index]*changes, error) {
 	var t *tx
+	returned := false
+	defer func() {
+		if !returned && t != nil { // fn has ended its goroutine
+			_ = t.b.Rollback()
+		}
+	}()
 	err := guard(func() error {
 		b, err := s.db.Begin(true)
 		if err != nil {
 			return fileError(err)
 		}
-		t = &tx{s: s, b: b, changes: map[*index]*changes{}, cursors: map[*bolt.Bucket]*bolt.Cursor{}, indexes: map[*index]*bolt.Cursor{}}
+		t = &tx{s: s, b: b, changes: map[*index]*changes{}}
 		if err := fn(t); err != nil {
 			return err
 		}
@@ -129,6 +158,7 @@ func (s *Store) change(fn func(*tx) error) (map[*index]*changes, error) {
 		}
 		return s.commit(t)
 	})
+	returned = true
 	if err == nil {
 		return t.changes, nil
 	}
@@ -227,10 +257,9 @@ func (t *tx) row(b *bolt.Bucket, seq uint64) ([]byte, error) {
 	if b == nil {
 		return nil, nil
 	}
-	c := t.cursors[b]
+	c := t.cursors.get(b)
 	if c == nil {
-		c = b.Cursor()
-		t.cursors[b] = c
+		c = t.cursors.put(b, b.Cursor())
 	}
 	var key [8]byte
 	binary.BigEndian.PutUint64(key[:], seq)

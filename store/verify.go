@@ -26,7 +26,7 @@ func (s *Store) Verify(ctx context.Context) ([]string, error) {
 			s.state.Lock()
 			y := s.syncs[at]
 			s.state.Unlock()
-			if y == nil || t.tables[y.ids] == nil {
+			if y == nil || t.tables.get(y.ids) == nil {
 				continue // it was made a moment ago, after this transaction began
 			}
 			v.where = at.String()
@@ -37,7 +37,7 @@ func (s *Store) Verify(ctx context.Context) ([]string, error) {
 		s.state.Lock()
 		d := s.directory
 		s.state.Unlock()
-		if d != nil && t.tables[d.keys] != nil {
+		if d != nil && t.tables.get(d.keys) != nil {
 			v.where = "directory"
 			if err := v.directory(t, d); err != nil {
 				v.found("%v", err)

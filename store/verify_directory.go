@@ -2,6 +2,8 @@ package store
 
 import (
 	"encoding/binary"
+
+	"dirsync"
 )
 
 // directory checks what Verify promises of the users, of the groups and of who is in them.
@@ -31,14 +33,21 @@ func (v *verifier) directory(t *tx, d *Directory) error {
 
 // accounts checks the accounts of one kind, and counts the users in each group.
 func (v *verifier) accounts(x, groups *accountsTx, sizes map[uint64]uint64) error {
-	noun, count := x.a.noun, uint64(0)
+	noun, count, told, there := x.a.noun, uint64(0), uint64(0), map[uint64]uint64{}
 	err := v.rows(x.rows, noun, func(seq uint64, body []byte) error {
 		count++
+		there[seq/holeBlock]++
 		r, err := decodeAccount(decode(body))
 		if err != nil {
 			return err
 		}
 		r = x.a.numbered(r, seq)
+		if r.said != nil {
+			told++
+		}
+		if other, q, err := x.namesake(edit{seq: seq, now: r, claims: dirsync.Fold(r.said.called())}); err != nil || other != 0 {
+			v.found("%ss %s and %s have the same user name, or it cannot be looked for: %v", noun, r.ID, q.ID, err)
+		}
 		if seq > x.rows.Sequence() {
 			v.found("%s %s has a number that was never given", noun, r.ID)
 		}
@@ -62,6 +71,36 @@ func (v *verifier) accounts(x, groups *accountsTx, sizes map[uint64]uint64) erro
 		return nil
 	})
 	v.same("the number of "+noun+"s", x.count, count)
+	v.same("the number of "+noun+"s of whom clients have said something", x.told, told)
+	if err != nil {
+		return err
+	}
+	return v.holes(x, there)
+}
+
+// holes checks how many rows of each block are kept as missing.
+func (v *verifier) holes(x *accountsTx, there map[uint64]uint64) error {
+	if x.rows == nil {
+		return nil
+	}
+	last, rows := x.rows.Sequence(), uint64(0)
+	for _, n := range there {
+		rows += n
+	}
+	holes, err := x.bucket(x.root, bucketHoles)
+	if err != nil {
+		return err
+	}
+	missing := uint64(0)
+	err = v.rows(holes, "block of "+x.a.noun+"s", func(block uint64, body []byte) error {
+		d := decode(body)
+		n := d.uint()
+		if missing += n; block > last/holeBlock || n != given(block, last)-there[block] {
+			v.found("%d %ss of block %d are kept as missing, but %d are there", n, x.a.noun, block, there[block])
+		}
+		return d.end()
+	})
+	v.same("the number of missing "+x.a.noun+"s", missing, last-rows)
 	return err
 }
 
