@@ -15,6 +15,7 @@ import (
 
 	"dirsync"
 	"dirsync/mapping"
+	"dirsync/scim/client"
 	"dirsync/scim/scimtest"
 	"dirsync/sync/engine"
 	"dirsync/sync/plan"
@@ -35,6 +36,59 @@ func TestSCIMFaults(t *testing.T) {
 func TestSCIMFaultsWithGroups(t *testing.T) {
 	m := scimWorldMapping(t)
 	rapid.Check(t, func(r *rapid.T) { inBubble(t, func(t *testing.T) { scimFaultsWorld(t, r, m, true) }) })
+}
+
+// TestSCIMFaultsOfCreateOnly is TestSCIMFaults with an application that only takes new users and keeps nothing by which to
+// tell whose they are. Whatever happens it is never asked for anything else, everybody is made once, and nothing of what
+// the source says later is sent.
+func TestSCIMFaultsOfCreateOnly(t *testing.T) {
+	m := scimWorldMapping(t, func(s *mapping.Spec) { s.SyncUpdates = new(bool) })
+	ziflow, _ := client.ProfileNamed("ziflow")
+	only := oddity{name: "create-only", quirks: func(q *scimtest.Quirks) { q.CreateOnly, q.NoExternalID = true, true }, profile: func(p *client.Profile) {
+		perSecond, concurrency := p.PerSecond, p.Concurrency
+		*p = ziflow
+		p.PerSecond, p.Concurrency = perSecond, concurrency
+	}}
+	fits := []string{"filters ignored", "filters refused", "400 for 409", "three on a page", "one on a page", "errors in HTML", "lag", "slow", "cursors forced"}
+	rapid.Check(t, func(r *rapid.T) {
+		inBubble(t, func(t *testing.T) {
+			chosen := []oddity{only}
+			for _, o := range oddities() {
+				if slices.Contains(fits, o.name) && rapid.IntRange(0, 4).Draw(r, o.name) == 4 {
+					chosen = append(chosen, o)
+				}
+			}
+			w := newSCIMWorld(t, rapid.Uint64Min(1).Draw(r, "unkindness"), chosen, rapid.SampledFrom([]int{1, 1, 4}).Draw(r, "concurrency"))
+			w.policy = plan.Policy{WhenDeleted: plan.Keep, WhenOutOfScope: plan.Keep, WhenBlocked: plan.Keep}
+			w.join = []string{dirsync.EmailAddress}
+			everyone := peopleNamed("safe", 8)
+			for i, id := range everyone {
+				w.src.Put(id, personNamed(fmt.Sprint("P", i), fmt.Sprintf("p%d@x.org", i)))
+			}
+			w.app.Put("/Users", stranger)
+			w.before = strangers(t, w.app)
+			for range rapid.IntRange(1, 6).Draw(r, "steps") {
+				w.step(r, m, everyone)
+			}
+			for range 2 {
+				if _, err := w.engine(m, true).Run(context.Background(), engine.Options{RetryNow: true}); err != nil {
+					r.Fatalf("without faults: %v", err)
+				}
+				w.check(r.Fatalf)
+				time.Sleep(5 * time.Minute)
+			}
+			for _, id := range everyone {
+				attrs, _ := w.src.Attrs(id)
+				u, has := w.users(r.Fatalf)[id]
+				if name, _ := attrs["givenName"].(string); name != "" && (!has || u.mail != attrs["mail"]) {
+					r.Fatalf("%s has no account of their own: %+v", id, u)
+				}
+			}
+			if n := w.app.Requests(); n.Put+n.Patch+n.Delete > 0 || len(w.app.Users()) > len(everyone)+1 {
+				r.Fatalf("%d users, %+v", len(w.app.Users()), n)
+			}
+		})
+	})
 }
 
 // inBubble runs fn in a synctest bubble. Rapid unwinds with panics, which must not end in the bubble's goroutine.

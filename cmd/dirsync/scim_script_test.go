@@ -38,7 +38,7 @@ func startScriptApp() *scriptApp {
 
 func (a *scriptApp) url() string { return a.server.URL + "/scim/v2" }
 
-// everything makes every request meet a fault; nil ends that.
+// set says what becomes of each request; nil ends that.
 func (a *scriptApp) set(fault func(scimtest.Request) scimtest.Fault) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -103,7 +103,7 @@ func appCommand(ts *testscript.TestScript, neg bool, args []string) {
 	case "quirk":
 		app.quirk(ts, args[1])
 	case "token":
-		app.Token = args[1]
+		app.changed(func() { app.Token = args[1] })
 	case "lose":
 		app.set(times(1, args[1], scimtest.Fault{Drop: true, Apply: true}))
 	case "throttle":
@@ -142,6 +142,18 @@ func (a *scriptApp) change(ts *testscript.TestScript, method, name, body string)
 }
 
 func (a *scriptApp) quirk(ts *testscript.TestScript, name string) {
+	a.changed(func() { a.odd(ts, name) })
+}
+
+// changed calls fn between two requests: behind what those before have read, and ahead of what those to come will.
+func (a *scriptApp) changed(fn func()) {
+	_ = a.Requests()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	fn()
+}
+
+func (a *scriptApp) odd(ts *testscript.TestScript, name string) {
 	switch name {
 	case "no-external-id":
 		a.Quirks.NoExternalID = true

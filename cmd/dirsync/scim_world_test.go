@@ -145,7 +145,7 @@ func scimWorldFields() []client.FieldPath {
 }
 
 // scimWorldMapping is the mapping of every world.
-func scimWorldMapping(t testing.TB) *mapping.Mapping {
+func scimWorldMapping(t testing.TB, change ...func(*mapping.Spec)) *mapping.Mapping {
 	t.Helper()
 	source, err := dirsynctest.NewSource(0).Fields(t.Context())
 	if err != nil {
@@ -157,10 +157,16 @@ func scimWorldMapping(t testing.TB) *mapping.Mapping {
 			fields = append(fields, f.Field)
 		}
 	}
-	m, problems := mapping.Compile([]mapping.Spec{
+	specs := []mapping.Spec{
 		{Field: dirsync.FirstName, From: "givenName"}, {Field: dirsync.LastName, From: "surname"},
 		{Field: dirsync.EmailAddress, From: "mail"}, {Field: "department", From: "department"},
-	}, mapping.Expression{}, source, fields)
+	}
+	for i := range specs {
+		for _, fn := range change {
+			fn(&specs[i])
+		}
+	}
+	m, problems := mapping.Compile(specs, mapping.Expression{}, source, fields)
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
