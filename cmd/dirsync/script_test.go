@@ -59,6 +59,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"tenant":    tenantCommand,
 			"entra":     entraCommand,
+			"team":      teamCommand,
 			"app":       appCommand,
 			"lock":      lockCommand,
 			"elsewhere": elsewhereCommand,
