@@ -17,6 +17,10 @@ type GroupWriting struct {
 	// Links returns the object id of the group of the tenant that a group of the source was made into, and "" if there is none.
 	// The tenant itself keeps nothing that says so. It is asked for the groups that people are in, from several goroutines.
 	Links func(ctx context.Context, group dirsync.ID) (account string, err error)
+	// All calls fn for every group of the source that has one in the tenant. It is asked when it is not known in which of them
+	// somebody is: when they are joined to an account that was there, or when the outcome of an earlier change is unknown. Nil:
+	// then they are taken to be in those that Change.Before says, and in those that this process has put them into.
+	All func(ctx context.Context, fn func(group dirsync.ID, account string)) error
 	// Scope tells groups of different sources apart that have the same id: the name of the sync. It goes into the mail
 	// nicknames of new groups, and must not change.
 	Scope string
@@ -61,8 +65,9 @@ const (
 
 // Groups returns the target of groups. From then on the Writer takes dirsync.GroupsField in what is to be written: the
 // source ids of the groups that somebody is in. A membership is taken away if Change.Before has it and Change.After does
-// not, whoever has made it; memberships in groups that the source does not know are left alone. The tenant does not say in
-// which groups somebody is, so the field is among Account.Unsaid.
+// not, whoever has made it, and where Before cannot be trusted, if the tenant has it (see GroupWriting.All); memberships in
+// groups that the source does not know are left alone. Lists of users do not say in which groups they are, so the field is
+// among Account.Unsaid.
 func (w *Writer) Groups(cfg GroupWriting) *GroupWriter {
 	g := &GroupWriter{w: w, cfg: cfg, known: newAcquaintances()}
 	w.groups.Store(g)

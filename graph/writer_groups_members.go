@@ -100,9 +100,10 @@ func (b *writing) memberships(ctx context.Context) {
 			last[k.id] = k
 		}
 	}
+	b.lookIn(ctx, g, last, before)
 	byGroup := map[string][]joining{}
 	for _, k := range b.works {
-		if last[k.id] != k {
+		if last[k.id] != k || k.err != nil {
 			continue
 		}
 		v, _ := k.ch.After.Get(dirsync.GroupsField)
@@ -138,6 +139,85 @@ func (b *writing) memberships(ctx context.Context) {
 			g.unsure.add(id, slices.Concat([]string{}, v.List(), before[id]))
 		}
 	}
+}
+
+// mostChecked is how many groups one question can name (Graph document "user: checkMemberGroups").
+const mostChecked = 20
+
+// lookIn asks in which groups those are of whom that is not known, and adds what it finds to before: of accounts that were
+// joined, and of changes that write everything, because the outcome of an earlier one is unknown. Groups in groups count
+// here, which does no harm: nobody is taken out of a group that they are in by another one only.
+func (b *writing) lookIn(ctx context.Context, g *GroupWriter, last map[string]*work, before map[string][]string) {
+	var who []*work
+	for _, k := range b.works {
+		if last[k.id] == k && !g.w.known.young(k.id, g.w.client.cfg.Now()) && (k.ch.Kind == dirsync.Create || k.everything()) {
+			who = append(who, k)
+		}
+	}
+	if len(who) == 0 || g.cfg.All == nil {
+		return
+	}
+	sources, accounts := map[string]string{}, []string(nil)
+	err := g.cfg.All(ctx, func(group dirsync.ID, account string) {
+		if account = strings.ToLower(account); isGUID(account) {
+			sources[account] = string(group)
+			accounts = append(accounts, account)
+		}
+	})
+	if err != nil {
+		for _, k := range who {
+			k.err = k.partly(k.wrap(err))
+		}
+		return
+	}
+	chunks := slices.Collect(slices.Chunk(accounts, mostChecked))
+	var mu sync.Mutex
+	b.p.each(ctx, len(who)*len(chunks), func(i int) {
+		k := who[i/len(chunks)]
+		in, err := g.check(b.p, k.id, chunks[i%len(chunks)])
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil {
+			k.effect = true
+			k.err = k.partly(k.wrap(err))
+			return
+		}
+		for _, account := range in {
+			if group := sources[strings.ToLower(account)]; group != "" {
+				before[k.id] = append(before[k.id], group)
+			}
+		}
+	})
+}
+
+// everything tells a change that writes all there is to write.
+func (k *work) everything() bool {
+	for _, f := range k.w.all() {
+		if _, said := k.ch.After.Get(f.Name); !said {
+			return false
+		}
+	}
+	return true
+}
+
+// check asks which of at most twenty groups an account is in.
+func (g *GroupWriter) check(p *post, account string, groups []string) ([]string, error) {
+	body, _ := json.Marshal(map[string][]string{"groupIds": groups}) // texts always marshal
+	path := "/users/" + account + "/checkMemberGroups"
+	a, err := g.patiently(p, func() *parcel { return &parcel{method: http.MethodPost, path: path, body: body, again: true} }, append(groups, account)...)
+	switch {
+	case err != nil:
+		return nil, err
+	case isNowhere(a):
+		return nil, nil // whoever is to join a group is told so then
+	case a.status != http.StatusOK:
+		return nil, g.fault(p.op, a)
+	}
+	var doc struct{ Value []string }
+	if err := json.Unmarshal(a.body, &doc); err != nil {
+		return nil, g.w.client.decodeError(p.op, a, errors.New("it is no list of groups"))
+	}
+	return doc.Value, nil
 }
 
 // unsure are the groups, by their source ids, that accounts may be in after a change that failed, whatever they are believed

@@ -72,11 +72,13 @@ func (a *app) checkSyncs(ctx context.Context, cfg *Config, st *store.Store, name
 			v.Error = err.Error()
 			a.exit(fmt.Errorf("sync %s: %w", name, err))
 		}
-		if tenant.works {
+		if tenant.works || w.config.From.Directory {
 			if err := a.checkGroups(ctx, w, &v); err != nil {
 				v.Error = err.Error()
 				a.exit(fmt.Errorf("sync %s: %w", name, err))
 			}
+		}
+		if tenant.works {
 			a.prime(ctx, w, &v)
 		}
 		views = append(views, v)

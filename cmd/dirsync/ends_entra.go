@@ -32,6 +32,18 @@ func (t entraTarget) groups(name string, state *store.Sync) (dirsync.Target, err
 			return "", nil
 		}
 		return g.Link.Account, err
+	}, All: func(ctx context.Context, fn func(dirsync.ID, string)) error {
+		for after := dirsync.Seq(0); ; {
+			groups, err := state.Groups().People(ctx, after, 1000)
+			if err != nil || len(groups) == 0 {
+				return err
+			}
+			for _, g := range groups {
+				if after = g.Seq; g.Link.Account != "" {
+					fn(g.ID, g.Link.Account)
+				}
+			}
+		}
 	}}), nil
 }
 
