@@ -47,7 +47,7 @@ type demo struct {
 }
 
 func (a *app) demoCommand() *cobra.Command {
-	var dir, file, target string
+	var dir, file, target, flow string
 	var users int
 	var once, serves bool
 	var every time.Duration
@@ -67,6 +67,10 @@ With --target scim they go to two simulated applications that speak SCIM 2.0 ins
 which refuse requests that come too fast, and lose an answer. What they were sent is
 counted.
 
+With --flow directory-to-entra it goes the other way: people who are added to the embedded
+directory appear in the simulated tenant. It shows the exact requests, an update, somebody
+who is there already, what the tenant refuses, and a run that has nothing to write.
+
 With --serve it runs the daemon instead, on a tenant in which something happens every
 few seconds, shows the mails that it sends, and says how to ask it for a run.
 
@@ -77,6 +81,7 @@ Exit codes: 0 the demonstration ran, rejected people included; 1 failed; 2 the c
 line is wrong.`,
 		Example: `  dirsync demo
   dirsync demo --target scim
+  dirsync demo --flow directory-to-entra
   dirsync demo --serve
   dirsync demo --once --users 100000
   dirsync demo --once --tenant recorded-users.json -o json
@@ -88,6 +93,12 @@ line is wrong.`,
 			}
 			if users < 1 || users > 5_000_000 {
 				return usageError("--users %d: choose between 1 and 5,000,000", users)
+			}
+			switch {
+			case flow != "" && flow != outboundFlow:
+				return usageError("--flow %s: the only one is %s", flow, outboundFlow)
+			case flow != "":
+				return a.demoFlow(cmd.Context(), dir)
 			}
 			if target != embedded && target != "scim" {
 				return usageError("--target %s: choose directory or scim", target)
@@ -119,9 +130,13 @@ line is wrong.`,
 	cmd.Flags().StringVar(&file, "tenant", "", "load people from recorded Graph JSON, {\"value\":[...]}, instead of making them up")
 	cmd.Flags().IntVar(&users, "users", 200, "how many people the simulated tenant has")
 	cmd.Flags().BoolVar(&once, "once", false, "stop after the first run")
+	cmd.Flags().StringVar(&flow, "flow", "", "show another flow: directory-to-entra")
 	cmd.Flags().BoolVar(&serves, "serve", false, "run the daemon on the simulated tenant, until it is stopped")
 	cmd.Flags().DurationVar(&every, "every", 10*time.Second, "with --serve: how often something happens in the tenant")
 	cmd.MarkFlagsMutuallyExclusive("once", "serve")
+	for _, other := range []string{"once", "serve", "target", "tenant", "users"} {
+		cmd.MarkFlagsMutuallyExclusive("flow", other)
+	}
 	return cmd
 }
 

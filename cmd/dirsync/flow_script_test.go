@@ -1,14 +1,18 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -30,6 +34,8 @@ const anchorNumber = "extensionAttribute15"
 //	entra extension NAME TYPE       defines a directory extension of the tenant's own application
 //	entra update NAME PROPERTY=JSON...
 //	entra password FILE NAME        asserts that FILE has the password with which somebody signs in, and must change it
+//	entra approve CONFIG            approves the open hold and runs
+//	entra undo CONFIG RUN           takes a run back
 //	entra well                      ends all faults
 //	entra second                    starts another tenant, whose address takes the place of SECOND in *.yaml
 func entraCommand(ts *testscript.TestScript, neg bool, args []string) {
@@ -75,6 +81,12 @@ func entraCommand(ts *testscript.TestScript, neg bool, args []string) {
 		tenant.Update(entraID(ts, tenant, args[1]), props)
 	case "password":
 		entraPassword(ts, tenant, args[1], args[2])
+	case "approve":
+		out := flowRun(ts, "holds", "-c", args[1])
+		flowRun(ts, "approve", regexp.MustCompile(`\d+-[0-9a-f]{8}`).FindString(out), "--run", "-c", args[1])
+	case "undo":
+		out := flowRun(ts, "undo", args[2], "-c", args[1])
+		flowRun(ts, "undo", args[2], "-c", args[1], "--confirm", regexp.MustCompile(`--confirm ([0-9a-f]+)`).FindStringSubmatch(out)[1])
 	case "well":
 		tenant.SetFaults(graphtest.Faults{})
 	case "second":
@@ -82,6 +94,24 @@ func entraCommand(ts *testscript.TestScript, neg bool, args []string) {
 	default:
 		ts.Fatalf("entra %s: no such verb", args[0])
 	}
+}
+
+// flowRun is the output of a command of which only the command itself knows some arguments.
+func flowRun(ts *testscript.TestScript, args ...string) string {
+	var out, stderr bytes.Buffer
+	a := newApp(&out, &stderr)
+	a.replicaLag, a.dir = time.Nanosecond, ts.MkAbs(".")
+	for i, arg := range args {
+		if strings.HasSuffix(arg, ".yaml") {
+			args[i] = ts.MkAbs(arg)
+		}
+	}
+	code := a.run(context.Background(), args)
+	ts.Logf("%s: exit %d\n%s%s", strings.Join(args, " "), code, out.String(), stderr.String())
+	if code != exitOK && code != exitPartial {
+		ts.Fatalf("it failed")
+	}
+	return out.String()
 }
 
 // entraUsers are the people of a tenant, a line each.

@@ -178,6 +178,7 @@ func statusCode(views []statusView) error {
 	code := exitOK
 	for _, v := range views {
 		switch {
+		case v.Off && v.status != dirsync.Failure: // nothing is expected of it
 		case v.status == dirsync.Success && len(v.Holds) == 0:
 		case v.status == dirsync.Failure:
 			return &exitError{code: exitFailed}
