@@ -258,6 +258,51 @@ func TestWriterMemberships(t *testing.T) {
 	}
 }
 
+// A thousand who join a group are fifty requests in at most fifteen batches; whoever leaves is a request of their own, four
+// of a group in a batch, and twenty when their groups are several.
+func TestWriterMembershipsCost(t *testing.T) {
+	x := newTeamTenant(t)
+	const people = 1000
+	var groups []string
+	for n := range 10 {
+		x.group(dirsync.ID(fmt.Sprint("g", n)), fmt.Sprint("Group ", n))
+		groups = append(groups, fmt.Sprint("g", n))
+	}
+	var accounts []graphtest.User
+	for n := range people {
+		accounts = append(accounts, graphtest.User{"userPrincipalName": fmt.Sprintf("p%d@a.example", n), "displayName": fmt.Sprint(n)})
+	}
+	ids := x.Add(accounts...)
+	change := func(was, is func(n int) []string) graphtest.Requests {
+		t.Helper()
+		var changes []dirsync.Change
+		for n, id := range ids {
+			if !slices.Equal(was(n), is(n)) {
+				changes = append(changes, member(n, id, was(n), is(n)))
+			}
+		}
+		x.ResetRequests()
+		for i, a := range x.users.ApplyAll(t.Context(), changes) {
+			if a.Err != nil {
+				t.Fatal(i, a.Err)
+			}
+		}
+		return x.Requests()
+	}
+	none := func(int) []string { return nil }
+	one := func(int) []string { return groups[:1] }
+	spread := func(n int) []string { return groups[n%10 : n%10+1] }
+	if r := change(none, one); r.UpdateGroup != 50 || r.Inner != 50 || r.Batch > 15 {
+		t.Errorf("joining one: got %d requests in %d batches", r.UpdateGroup, r.Batch)
+	}
+	if r := change(one, spread); r.UpdateGroup != 45 || r.ChangeMembers != 900 || r.Batch > 240 {
+		t.Errorf("moving: got %d and %d requests in %d batches", r.UpdateGroup, r.ChangeMembers, r.Batch)
+	}
+	if r := change(spread, none); r.ChangeMembers != 1000 || r.Batch > 55 {
+		t.Errorf("leaving: got %d requests in %d batches", r.ChangeMembers, r.Batch)
+	}
+}
+
 // Where it is not known in which groups somebody is, the tenant says so: of accounts that were there, and after a failure
 // in a process that has ended.
 func TestWriterMembershipsInDoubt(t *testing.T) {
