@@ -23,7 +23,7 @@ import (
 // TestKillSCIM kills a real dirsync at random moments while it provisions to an application that loses answers, with and
 // without their effect, breaks off in the middle, and throttles, and while tenant and application change. After every kill
 // nobody is doubled, nobody who should be there has lost an account, and strangers are untouched; in the end the
-// application is what the tenant says. -kills says how often; a fifth of that is enough for an ordinary run twice.
+// application is what the tenant says. Each of both halves makes a fifth of -kills.
 //
 //	go test -run TestKillSCIM ./cmd/dirsync -kills 200
 func TestKillSCIM(t *testing.T) {
@@ -41,13 +41,13 @@ type killApp struct {
 	mu   sync.Mutex
 	rnd  *rand.Rand
 	wild bool
-	// storm is how many more requests are throttled, quick for how long.
+	// storm is how many more requests are throttled.
 	storm int
 	// before are the strangers as they were.
 	before string
 }
 
-// answer is what becomes of a request: a tenth of them end badly, and now and then many in a row are throttled.
+// answer is what becomes of a request: one in forty ends badly, and now and then many in a row are throttled.
 func (a *killApp) answer(scimtest.Request) scimtest.Fault {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -57,7 +57,7 @@ func (a *killApp) answer(scimtest.Request) scimtest.Fault {
 	case a.storm > 0:
 		a.storm--
 		return scimtest.Fault{Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"0.05"}}}
-	case a.rnd.IntN(300) == 0:
+	case a.rnd.IntN(100) == 0:
 		a.storm = a.rnd.IntN(15)
 	case a.rnd.IntN(40) == 0:
 		faults := []scimtest.Fault{{Drop: true}, {Drop: true, Apply: true}, {Cut: true}, {Status: http.StatusBadGateway, Apply: true},
@@ -74,7 +74,7 @@ func (a *killApp) tame(wild bool) {
 }
 
 // testKillSCIM kills n runs of a sync whose people come from what prepare returns.
-func testKillSCIM(t *testing.T, n int, prepare func(*killWorld) string) {
+func testKillSCIM(t *testing.T, times int, prepare func(*killWorld) string) {
 	const people = 300
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
@@ -101,8 +101,8 @@ func testKillSCIM(t *testing.T, n int, prepare func(*killWorld) string) {
 
 	lengths := map[string]time.Duration{"": time.Second, "reading": time.Second, "planning": 700 * time.Millisecond}
 	hits := 0
-	for tries := 0; hits < n; tries++ {
-		if tries > 20*n+20 {
+	for tries := 0; hits < times; tries++ {
+		if tries > 20*times+20 {
 			t.Fatalf("only %d of %d processes were still running when they were to be killed", hits, tries)
 		}
 		w.change(rnd, 60)
@@ -127,9 +127,9 @@ func testKillSCIM(t *testing.T, n int, prepare func(*killWorld) string) {
 	}
 	w.checkApp(app)
 	w.compareApp(app)
-	n2 := app.Requests()
+	n := app.Requests()
 	t.Logf("killed in these phases: %v", w.phases)
-	t.Logf("%d kills; %d requests, of them %d throttled; %d people at the end", hits, n2.Total, n2.Throttled, len(tenant.Users()))
+	t.Logf("%d kills; %d requests, of them %d throttled; %d people at the end", hits, n.Total, n.Throttled, len(tenant.Users()))
 }
 
 // toApplication makes the people of a configuration go to an application instead of the directory.
