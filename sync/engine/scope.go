@@ -67,7 +67,7 @@ func (e *Engine) circle(ctx context.Context) (*circle, error) {
 	wanted := e.syncedGroups(chosen)
 	return c, e.eachIn(ctx, g.Store, func(p dirsync.Person) error {
 		var outside string
-		if wanted(p.ID) && g.Outside != nil && p.Link.Account == "" && p.Gone == dirsync.Present {
+		if wanted(p.ID) && g.Outside != nil && p.Gone == dirsync.Present {
 			if outside, err = g.Outside(ctx, p); err != nil {
 				return err
 			}
