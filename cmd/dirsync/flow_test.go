@@ -15,6 +15,7 @@ import (
 	"dirsync"
 	"dirsync/graph/graphtest"
 	"dirsync/store"
+	"dirsync/web"
 )
 
 // outbound is a directory whose people go to a simulated tenant.
@@ -185,5 +186,58 @@ func TestPasswordsAreInTheirFileAlone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// The daemon has the store open, so it is the daemon that changes the directory for whoever types the command; the next run
+// takes the change along.
+func TestUsersAreChangedThroughTheDaemon(t *testing.T) {
+	o := newOutbound(t)
+	config := filepath.Join(o.dir, "config.yaml")
+	d := idle(t, config)
+	do := func(want int, args ...string) string {
+		t.Helper()
+		var out bytes.Buffer
+		if got := d.exec(t.Context(), web.Command{Args: append([]string{"--config", config}, args...), Dir: o.dir}, &out, &out); got != want {
+			t.Fatalf("%s: exit code %d, want %d\n%s", strings.Join(args, " "), got, want, out.String())
+		}
+		return out.String()
+	}
+	do(exitOK, "users", "add", "first_name=Ada", "last_name=King", "email=ada@contoso.com")
+	do(exitOK, "run")
+	do(exitOK, "users", "set", "ada@contoso.com", "department=Engines")
+	do(exitUsage, "users", "set", "ada@contoso.com", "email=nowhere")
+	do(exitOK, "users", "deactivate", "ada@contoso.com")
+	do(exitOK, "users", "reactivate", "ada@contoso.com")
+	do(exitOK, "run")
+	want := "enabled Ada King <ada@contoso.com> mail -, department Engines, of u00000001"
+	if got := strings.Join(entraUsers(o.tenant), "\n"); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// A sync that is switched off is begun by nobody: not by the daemon, and not by whoever asks it for a run.
+func TestTheDaemonDoesNotRunWhatIsSwitchedOff(t *testing.T) {
+	o := newOutbound(t)
+	config := filepath.Join(o.dir, "config.yaml")
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = bytes.Replace(text, []byte("  outbound:\n"), []byte("  outbound:\n    enabled: false\n    schedule: every 1m\n"), 1)
+	if err := os.WriteFile(config, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o.apply(ownPerson(1))
+	d := idle(t, config)
+	if err := d.SyncNow(t.Context(), "outbound", "test"); err == nil || !strings.Contains(err.Error(), "switched off") {
+		t.Errorf("got %v, want that the sync is switched off", err)
+	}
+	var out bytes.Buffer
+	if got := d.exec(t.Context(), web.Command{Args: []string{"--config", config, "run", "outbound"}, Dir: o.dir}, &out, &out); got != exitUsage {
+		t.Errorf("exit code %d: %s", got, out.String())
+	}
+	if n := o.tenant.Requests().Graph(); n > 0 {
+		t.Errorf("the tenant was asked %d times", n)
 	}
 }
