@@ -29,7 +29,8 @@ type WriterConfig struct {
 	// Passwords says what becomes of the first passwords.
 	Passwords Passwords
 	// AllowBlock lets people be blocked from signing in, and AllowDelete lets accounts be deleted. Without them, such
-	// changes are refused, and nothing is sent: what this does to a tenant nobody should switch on by accident.
+	// changes are refused, and nothing is sent: what this does to a tenant nobody should switch on by accident. Without
+	// AllowBlock, an account that is adopted stays blocked if it is, too.
 	AllowBlock, AllowDelete bool
 }
 

@@ -77,10 +77,11 @@ func (k *work) free(r dirsync.Record) error {
 	return e
 }
 
-// adopt makes an account that is there the person's, active, and gives it what may be written.
+// adopt makes an account that is there the person's, and gives it what may be written. It is made active only where people
+// may be blocked as well: otherwise who may sign in is none of our business, and somebody whom the tenant's own
+// administrators have blocked stays blocked.
 func (k *work) adopt(r dirsync.Record) (dirsync.Account, error) {
-	active := true
-	m := modification{id: string(r.ID), values: k.ch.Writes(), enabled: &active, before: &r,
+	m := modification{id: string(r.ID), values: k.ch.Writes(), enabled: k.woken(), before: &r,
 		claim: k.w.cfg.Anchor != "" && k.ch.Person != "" && k.w.owner(r) != k.ch.Person}
 	if err := k.check(m.values, false, k.w.account(r).Values); err != nil {
 		return dirsync.Account{}, err
@@ -94,6 +95,15 @@ func (k *work) adopt(r dirsync.Record) (dirsync.Account, error) {
 		k.w.known.met(k.ch.Person, a.ID)
 	}
 	return a, err
+}
+
+// woken is the status that an account gets that is adopted: active, or nil for the one that it has.
+func (k *work) woken() *bool {
+	if !k.w.cfg.AllowBlock {
+		return nil
+	}
+	active := true
+	return &active
 }
 
 // putAnchor makes a document say whose the account is.

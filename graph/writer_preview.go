@@ -49,7 +49,11 @@ func (w *Writer) Preview(ctx context.Context, c dirsync.Change) ([]dirsync.Sendi
 	if c.Kind != dirsync.Deactivate {
 		m.values = c.Writes()
 	}
-	if c.Kind != dirsync.Update {
+	switch c.Kind {
+	case dirsync.Update:
+	case dirsync.Create:
+		m.enabled = k.woken()
+	default:
 		enabled := c.Kind != dirsync.Deactivate
 		m.enabled = &enabled
 	}
