@@ -46,15 +46,7 @@ type demo struct {
 	view demoView
 }
 
-func (a *app) demoCommand() *cobra.Command {
-	var dir, file, target, flow string
-	var users int
-	var once, serves bool
-	var every time.Duration
-	cmd := &cobra.Command{
-		Use:   "demo",
-		Short: "Watch dirsync at work on a simulated tenant; needs nothing",
-		Long: `demo needs no tenant and no configuration. It starts a simulated Microsoft Entra
+const demoHelp = `demo needs no tenant and no configuration. It starts a simulated Microsoft Entra
 tenant in this process, on this machine's loopback address, and keeps the embedded
 directory in step with it: it verifies the tenant, previews the mapping and makes a
 first run; and it keeps a second directory in step with two groups and the people in
@@ -78,7 +70,17 @@ With --dir everything is kept, with a configuration beside it that the other com
 understand; a later demo with the same --dir goes on where this one stopped.
 
 Exit codes: 0 the demonstration ran, rejected people included; 1 failed; 2 the command
-line is wrong.`,
+line is wrong.`
+
+func (a *app) demoCommand() *cobra.Command {
+	var dir, file, target, flow string
+	var users int
+	var once, serves bool
+	var every time.Duration
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Watch dirsync at work on a simulated tenant; needs nothing",
+		Long: demoHelp,
 		Example: `  dirsync demo
   dirsync demo --target scim
   dirsync demo --flow directory-to-entra
