@@ -80,7 +80,7 @@ func (a *app) demoCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Watch dirsync at work on a simulated tenant; needs nothing",
-		Long: demoHelp,
+		Long:  demoHelp,
 		Example: `  dirsync demo
   dirsync demo --target scim
   dirsync demo --flow directory-to-entra
