@@ -17,6 +17,9 @@ func (s *Store) SetSizes(table, flush int) { s.sizes.table, s.sizes.flush = tabl
 // SetPage makes the pages of Directory.Source small.
 func (s *Store) SetPage(n int) { s.sizes.page = n }
 
+// SetJoins makes the log of memberships short, but for the lines of one row.
+func (s *Store) SetJoins(n uint64) { s.sizes.joins = n }
+
 // Seal makes a row as the store writes it.
 func Seal(key, body []byte) []byte { return seal(key, body) }
 

@@ -43,9 +43,11 @@ type sizes struct {
 	flush int
 	// page is how many accounts a page of Directory.Source has.
 	page int
+	// joins is how many lines the log of memberships keeps at least.
+	joins uint64
 }
 
-func defaultSizes() sizes { return sizes{table: 1 << 17, flush: 1 << 10, page: 500} }
+func defaultSizes() sizes { return sizes{table: 1 << 17, flush: 1 << 10, page: 500, joins: 1 << 17} }
 
 const (
 	bucketIndex = "index"

@@ -15,8 +15,7 @@ import (
 
 const (
 	bucketJoins = "joins"
-	// maxJoins is how many lines the log keeps at least, and joinsPerRow how many a row has at most.
-	maxJoins    = 1 << 17
+	// joinsPerRow is how many lines a row has at most.
 	joinsPerRow = 128
 )
 
@@ -133,7 +132,7 @@ func (x *accountsTx) writeLog() error {
 	}
 	h.now.joins += uint64(len(h.lines))
 	h.lines = nil
-	for h.now.joins > maxJoins+joinsPerRow {
+	for h.now.joins > x.s.sizes.joins+joinsPerRow {
 		k, row := h.joins.Cursor().First()
 		if k == nil {
 			return x.dropLog()
@@ -160,4 +159,46 @@ func (x *accountsTx) dropLog() (err error) {
 	h.now.joinsUpTo, h.now.joins = h.latest, 0
 	h.joins, err = x.bucket(x.root, bucketJoins)
 	return err
+}
+
+// joinsSince is what the log says of what happened after a number, by group, if it says everything. Of who joined and left
+// only the user is kept, once, for what is true now is in their rows; all says that the whole group is to be told.
+func (h *history) joinsSince(number uint64) (map[uint64]*joinNews, error) {
+	out := map[uint64]*joinNews{}
+	if h.joins == nil {
+		return out, nil
+	}
+	cursor := h.joins.Cursor()
+	k, row := seekChunk(cursor, number)
+	if k == nil {
+		k, row = cursor.First()
+	}
+	for ; k != nil; k, row = cursor.Next() {
+		_, lines, err := openJoins(k, row)
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range lines {
+			if l.number <= number {
+				continue
+			}
+			news := out[l.group]
+			if news == nil {
+				news = &joinNews{users: map[uint64]struct{}{}}
+				out[l.group] = news
+			}
+			if l.user == 0 {
+				news.all = true
+			} else {
+				news.users[l.user] = struct{}{}
+			}
+		}
+	}
+	return out, nil
+}
+
+// joinNews is what happened to the members of a group.
+type joinNews struct {
+	users map[uint64]struct{}
+	all   bool
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -29,10 +30,11 @@ const attrDisplayName = "displayName"
 // disregarded; it is known by its id from then on. Members are users: groups of the directory do not nest, so that nested
 // changes nothing.
 //
-// A record is Whole, has the attributes id, displayName, description, mail, created, and source, as far as they have a
-// value, and is Fresh: whenever a group or anybody's being in it has changed, all its members are told. A round from a
-// cursor reads nothing but the groups that have changed since. Cursors expire as those of Source do, and when other groups
-// are chosen than those that they were made of.
+// A record is Whole and has the attributes id, displayName, description, mail, created, and source, as far as they have a
+// value. A round from a cursor reads nothing but the groups that have changed since, and tells who has joined or left; all
+// members, in a Fresh record, only of groups that were made or brought back since, and of those that have changed when so
+// many have joined and left since (some hundred thousand) that not all of it is known any more. Cursors expire as those of
+// Source do, and when other groups are chosen than those that they were made of.
 func (d *Directory) GroupSource(chosen []string, all, nested bool) dirsync.GroupSource {
 	_ = nested
 	g := &groupSource{source: newSource(d.groups.accounts, "groups of the embedded directory"), all: all}
@@ -60,9 +62,12 @@ func (g *groupSource) Fields(context.Context) ([]dirsync.Field, error) {
 type groupPlace struct {
 	readingPlace
 	// fresh says that nothing was read from here yet.
-	fresh  bool
-	All    bool
-	Chosen []dirsync.ChosenGroup
+	fresh bool
+	// Full says that the round under way began at the beginning, and Started what the last change of all was then.
+	Full    bool
+	Started uint64
+	All     bool
+	Chosen  []dirsync.ChosenGroup
 }
 
 // following separates the groups that a cursor follows from the place in the sequence of changes.
@@ -71,9 +76,11 @@ const following = "~"
 // groupCursor writes a place: that in the sequence of changes, and what is followed.
 func (g *groupSource) groupCursor(p groupPlace) dirsync.Cursor {
 	text, _ := json.Marshal(struct {
-		All    bool                  `json:"all,omitempty"`
-		Chosen []dirsync.ChosenGroup `json:"chosen,omitempty"`
-	}{p.All, p.Chosen}) // texts always marshal
+		Full    bool                  `json:"full,omitempty"`
+		Started uint64                `json:"started,omitempty"`
+		All     bool                  `json:"all,omitempty"`
+		Chosen  []dirsync.ChosenGroup `json:"chosen,omitempty"`
+	}{p.Full, p.Started, p.All, p.Chosen}) // texts always marshal
 	at := dirsync.Cursor("")
 	if !p.fresh {
 		at = g.cursor(p.readingPlace)
@@ -245,9 +252,11 @@ func (g *groupSource) page(ctx context.Context, at groupPlace) (page dirsync.Pag
 		if err != nil {
 			return err
 		}
-		first := at.fresh
-		if first {
-			at.fresh, at.begun = false, h.latest
+		if !at.open {
+			at.Started = h.latest
+		}
+		if at.fresh {
+			at.fresh, at.Full, at.begun = false, true, h.latest
 			if page.Records, err = g.missing(x, at); err != nil {
 				return err
 			}
@@ -261,20 +270,25 @@ func (g *groupSource) page(ctx context.Context, at groupPlace) (page dirsync.Pag
 		if err != nil {
 			return err
 		}
+		news, err := at.news(h)
+		if err != nil {
+			return err
+		}
 		for members := 0; len(page.Records) < g.a.s.sizes.page && members < mostMembers; {
 			c, gone, err := w.next()
 			if err != nil {
 				return err
 			}
 			if c.number == 0 {
-				page.Complete, next.readingPlace = true, readingPlace{number: h.latest, begun: h.latest}
+				page.Complete, next.Full, next.Started = true, false, 0
+				next.readingPlace = readingPlace{number: h.latest, begun: h.latest}
 				break
 			}
 			next.number = c.number
 			if !at.follows(dirsync.ID(g.a.id(c.seq))) {
 				continue
 			}
-			r, err := g.group(x, c, gone)
+			r, err := g.group(x, c, gone, news)
 			if err != nil {
 				return err
 			}
@@ -302,8 +316,29 @@ func (g *groupSource) missing(x *accountsTx, at groupPlace) (out []dirsync.Recor
 	return out, nil
 }
 
-// group reads the group of a change, with all its members.
-func (g *groupSource) group(x *accountsTx, c changed, gone bool) (dirsync.Record, error) {
+// groupNews is who has joined or left which group.
+type groupNews struct {
+	of map[uint64]*joinNews
+	// whole says that it is not all that has happened since the groups were read last. What has happened in this round it is
+	// in any case: whoever was told as a member, and has left since, must be told to have left.
+	whole bool
+}
+
+// news finds out who has joined or left.
+func (p *groupPlace) news(h *history) (news groupNews, err error) {
+	since := p.begun
+	if news.whole = p.Full || p.begun < h.now.joinsUpTo; news.whole {
+		since = p.Started
+	}
+	if since < h.now.joinsUpTo {
+		return news, fmt.Errorf("who has joined and left since this page is forgotten: %w", dirsync.ErrPageExpired)
+	}
+	news.of, err = h.joinsSince(since)
+	return news, err
+}
+
+// group reads the group of a change, with those of its members of whom there is news, or all.
+func (g *groupSource) group(x *accountsTx, c changed, gone bool, news groupNews) (dirsync.Record, error) {
 	if gone {
 		return g.tombstone(c.seq, dirsync.GoneHard), nil
 	}
@@ -315,18 +350,32 @@ func (g *groupSource) group(x *accountsTx, c changed, gone bool) (dirsync.Record
 	if err != nil {
 		return out, err
 	}
-	out.Fresh = true
 	users, err := x.a.users.open(x.tx)
 	if err != nil {
 		return out, err
 	}
-	err = users.each(users.a.keys, groupHash(c.seq), 0, func(seq uint64) (bool, error) {
-		u, ok, err := users.account(seq, false)
-		if err == nil && ok && contains(u.in, c.seq) {
-			out.Members = append(out.Members, dirsync.MemberChange{ID: dirsync.ID(users.a.id(seq))})
+	of := news.of[c.seq]
+	if of == nil {
+		of = &joinNews{}
+	}
+	out.Fresh = news.whole || of.all
+	tell := func(seq uint64, gone bool) error {
+		u, _, err := users.account(seq, false)
+		if in := contains(u.in, c.seq); err == nil && in != gone {
+			out.Members = append(out.Members, dirsync.MemberChange{ID: dirsync.ID(users.a.id(seq)), Removed: gone})
 		}
-		return true, err
-	})
+		return err
+	}
+	for _, seq := range slices.Sorted(maps.Keys(of.users)) {
+		err = errors.Join(err, tell(seq, true))
+		if !out.Fresh {
+			err = errors.Join(err, tell(seq, false))
+		}
+	}
+	if err != nil || !out.Fresh {
+		return out, err
+	}
+	err = users.each(users.a.keys, groupHash(c.seq), 0, func(seq uint64) (bool, error) { return true, tell(seq, false) })
 	return out, err
 }
 

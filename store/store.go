@@ -1,6 +1,6 @@
 // Package store keeps everything that must survive a restart in one file: for every sync its people, debts, plans, runs
-// and the place where reading stopped (engine.Store), the embedded directory (dirsync.Target), what people are to be told
-// (Notifications), and small values by name (Store.Note).
+// and the place where reading stopped (engine.Store), the embedded directory (a dirsync.Target, a dirsync.Source and a
+// dirsync.ResourceStore), what people are to be told (Notifications), and small values by name (Store.Note).
 //
 // The file is a bbolt database. Rows lie in the order in which people arrived, because a copy-on-write tree pays for
 // every page that is touched: sequential keys share pages, random ones do not. The indexes, whose keys are random by
