@@ -241,3 +241,29 @@ func TestTheDaemonDoesNotRunWhatIsSwitchedOff(t *testing.T) {
 		t.Errorf("the tenant was asked %d times", n)
 	}
 }
+
+// An administrator is asked for what the syncs write, and for no more.
+func TestPermissionsAreThoseOfWhatIsWritten(t *testing.T) {
+	o := newOutbound(t)
+	config := filepath.Join(o.dir, "config.yaml")
+	for _, test := range []struct{ more, want string }{
+		{"", "User.Read.All Organization.Read.All User.Create User.ReadUpdate.All"},
+		{"    when_deleted: delete\n    when_blocked: deactivate\n",
+			"User.Read.All Organization.Read.All User.Create User.DeleteRestore.All User.EnableDisableAccount.All User.ReadUpdate.All"},
+	} {
+		text, err := os.ReadFile(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(config, append(text, test.more...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cfg, err := LoadConfig(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(neededPermissions(cfg, "contoso"), " "); got != test.want {
+			t.Errorf("got %s\nwant %s", got, test.want)
+		}
+	}
+}
