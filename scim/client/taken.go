@@ -44,8 +44,8 @@ func (w *work) confirm(ctx context.Context, id string, m change, o *scim.Object)
 
 // kept are the fields of a change of which an answer shows that they are not as written: what was there before, or
 // something that was to go. That nothing is shown says something only of a field that the target does show, because PUT
-// could lose what it hides; and what is alike is what the target made of the new value. Strictly, an address in other
-// letter case is not as written.
+// could lose what it hides; and what is alike is what the target made of the new value, unless letter case is all that
+// differs. Strictly, an address in other letter case is not as written.
 func (w *work) kept(m change, o *scim.Object, strictly bool) (out []string) {
 	if active, said := o.Bool("active"); m.active != nil && said && active != *m.active && w.v.urn == scim.UserURN {
 		out = append(out, "active")
@@ -75,7 +75,7 @@ func (w *work) kept(m change, o *scim.Object, strictly bool) (out []string) {
 		case known:
 			untouched = shown.Same(was)
 		default:
-			untouched = shown.Same(want) || !alike(shown.Text, want.Text)
+			untouched = shown.Same(want) || dirsync.Fold(shown.Text) == dirsync.Fold(want.Text) || !alike(shown.Text, want.Text)
 		}
 		if untouched {
 			out = append(out, v.Field)
