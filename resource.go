@@ -94,6 +94,12 @@ type ResourceStore interface {
 	ResourceGroups(ctx context.Context, user string, limit int) ([]ResourceMember, error)
 }
 
+// MemberCounter is a ResourceStore that knows how many members a group has without looking at them.
+type MemberCounter interface {
+	// CountMembers counts the members of a group. A group that is not there is an *Error of kind NotFound.
+	CountMembers(ctx context.Context, group string) (int, error)
+}
+
 // ResourceMember names a member of a group, or a group of a member.
 type ResourceMember struct {
 	ID string

@@ -216,6 +216,11 @@ func (d *Directory) ResourceMembers(ctx context.Context, group, after string, li
 	return out, err
 }
 
+// CountMembers implements dirsync.MemberCounter.
+func (d *Directory) CountMembers(ctx context.Context, group string) (int, error) {
+	return d.groups.Size(ctx, group)
+}
+
 // IsMember implements dirsync.ResourceStore.
 func (d *Directory) IsMember(ctx context.Context, group string, users []string) (out []bool, err error) {
 	err = d.look(ctx, "look for members of group "+strconv.Quote(group), dirsync.KindGroup, func(x *accountsTx) error {

@@ -92,16 +92,26 @@ func (c *call) answer(out *reply, r *http.Request, k *kind, fn func(*scim.Object
 	h.Set("Location", c.location(k, done.r.ID))
 	out.status = done.status
 	if done.members && len(show.Only) == 0 && k.Asks(show, scim.Path{Name: "members"}) {
-		some, err := c.s.config.Store.ResourceMembers(c.ctx, done.r.ID, "", maxShown+1)
+		many, err := c.manyMembers(done.r.ID)
 		if err != nil {
 			return err
 		}
-		if len(some) > maxShown {
+		if many {
 			out.status = http.StatusNoContent
 			return nil
 		}
 	}
 	return c.show(out, k, &done.r, show)
+}
+
+// manyMembers says whether a group has more members than a PATCH answers with.
+func (c *call) manyMembers(group string) (bool, error) {
+	if counter, ok := c.s.config.Store.(dirsync.MemberCounter); ok {
+		n, err := counter.CountMembers(c.ctx, group)
+		return n > maxShown, err
+	}
+	some, err := c.s.config.Store.ResourceMembers(c.ctx, group, "", maxShown+1)
+	return len(some) > maxShown, err
 }
 
 // create makes a resource of what a client sent, or brings back one that a client has deleted.
