@@ -52,6 +52,7 @@ type Metrics struct {
 	apiRequests *prometheus.CounterVec
 	apiSeconds  *prometheus.HistogramVec
 	apiRefused  *prometheus.CounterVec
+	pushes      pushMetrics
 
 	mu    sync.Mutex
 	named map[string]map[string]bool
@@ -100,6 +101,7 @@ func NewMetrics(version string) *Metrics {
 	m.apiRequests = m.counter("dirsync_api_requests_total", "Requests to the daemon's own API.", "route", "status")
 	m.apiSeconds = m.histogram("dirsync_api_request_duration_seconds", "How long requests to the daemon's own API took; streams count until they end.", []float64{.001, .005, .01, .05, .1, .5, 1, 5, 30}, "route")
 	m.apiRefused = m.counter("dirsync_api_refused_total", "Requests that were refused because of who sent them, by code.", "code")
+	m.pushes = m.pushMetrics()
 	return m
 }
 

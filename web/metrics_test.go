@@ -40,6 +40,7 @@ func measured() *Metrics {
 	m.Outbox(Outbox{Waiting: 1, GivenUp: 2, Unsure: 3, Oldest: at})
 	m.answered("GET /v1/status", 200, time.Millisecond)
 	m.refused("bad_token")
+	m.Pushed("PATCH", "User", 200, time.Millisecond, []string{"opCase"})
 	return m
 }
 
@@ -78,6 +79,8 @@ func TestMetrics(t *testing.T) {
 		`dirsync_store_size_bytes 4096`,
 		`dirsync_outbox_messages{state="given up"} 2`,
 		`dirsync_api_refused_total{code="bad_token"} 1`,
+		`dirsync_scim_requests_total{method="PATCH",resource="User",status="200"} 1`,
+		`dirsync_scim_quirks_total{code="opcase"} 1`,
 		`go_goroutines`, `process_start_time_seconds`,
 	} {
 		if !strings.Contains(text, want) {
@@ -121,6 +124,7 @@ func TestCardinality(t *testing.T) {
 		m.Request(fmt.Sprintf("h%d.example\xff\n", i), fmt.Sprintf("M%d", i), i*7, time.Second)
 		m.Throttled(fmt.Sprintf("h%d", i), -time.Second)
 		m.Credential(fmt.Sprintf("c%d", i), noon())
+		m.Pushed(fmt.Sprintf("M%d", i), fmt.Sprintf("r%d", i), i*7, time.Second, []string{fmt.Sprintf("q%d", i)})
 		answer(h, request("GET", fmt.Sprintf("/v1/syncs/s%d", i), "", nil))
 		answer(h, request("GET", fmt.Sprintf("/path%d", i), "", nil))
 		answer(h, request(fmt.Sprintf("M%d", i), "/v1/status", "", nil))
