@@ -57,9 +57,9 @@ func importRules() map[string]struct{ code, tests []string } {
 		"notify/notifytest": {code: []string{root, "notify"}},
 		// The command joins everybody.
 		"cmd/dirsync": {
-			code: []string{root, "graph", "graph/graphtest", "mapping", "notify", "scim/client", "scim/scimtest", "store", "sync/engine",
-				"sync/plan", "sync/schedule", "web"},
-			tests: []string{"dirsynctest", "notify/notifytest", "scim"},
+			code: []string{root, "graph", "graph/graphtest", "mapping", "notify", "scim", "scim/client", "scim/scimtest", "scim/server", "store",
+				"sync/engine", "sync/plan", "sync/schedule", "web"},
+			tests: []string{"dirsynctest", "notify/notifytest"},
 		},
 	}
 }

@@ -46,7 +46,8 @@ who are named by object id, user name or e-mail address. It approves exactly thi
 list. If a run would do something else by now for anybody concerned, it says for whom
 and approves nothing; and whoever changes before the next run is not touched by it.
 
-Nothing is applied yet: the next run does that, and --run makes one now.
+Nothing is applied yet: the next run does that, and --run makes one now. What SCIM
+clients have asked for is done at once.
 
 Exit codes: 0 approved; 1 failed, or the list is not true any more and nothing was
 approved; 2 the command line or the configuration is wrong. With --run, 3 says that
@@ -54,6 +55,9 @@ the run left somebody rejected, held back or failed.`,
 		Example: "  dirsync approve 3-1a2b3c4d\n  dirsync approve 3-1a2b3c4d adele@contoso.com --run",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if done, err := a.decidePushed(cmd.Context(), args, decision{approve: true, why: reason}); done || err != nil {
+				return err
+			}
 			how := deciding
 			if run {
 				how = running
@@ -76,7 +80,8 @@ func (a *app) rejectCommand() *cobra.Command {
 		Long: `reject leaves the people on a hold's list as they are in the target: all of them, or
 those who are named by object id, user name or e-mail address. That holds until the
 source has something else to say of them; dirsync unignore ends it at once, and
-dirsync ignored lists whom it concerns.
+dirsync ignored lists whom it concerns. What SCIM clients have asked for is dropped:
+they see these people again as they were.
 
 Exit codes: 0 rejected; 1 failed; 2 the command line or the configuration is wrong.`,
 		Example: "  dirsync reject 3-1a2b3c4d --reason 'the group was emptied by mistake'",
@@ -84,6 +89,9 @@ Exit codes: 0 rejected; 1 failed; 2 the command line or the configuration is wro
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if strings.TrimSpace(reason) == "" {
 				return usageError("reject needs --reason TEXT, for whoever wonders later why these people still have what they have")
+			}
+			if done, err := a.decidePushed(cmd.Context(), args, decision{why: reason}); done || err != nil {
+				return err
 			}
 			return a.joined(cmd.Context(), nil, deciding, func(ws []*wired) error {
 				return a.decide(cmd.Context(), ws, args, decision{why: reason})

@@ -50,8 +50,8 @@ the credential expires: a certificate always, a client secret if the application
 has Application.Read.All. Of a tenant that people are written to it shows the verified
 domains, and what the mapping cannot write there. It finds the groups that the
 configuration names. It signs in to every application, shows what that says of itself
-and whether it has a place for every field. Nobody is read into the store and nothing
-is written to a target.
+and whether it has a place for every field; and it shows where the SCIM server keeps
+the directory's fields. Nobody is read into the store and nothing is written to a target.
 
 Exit codes: 0 all is well; 1 something is not; 2 the command line or the
 configuration is wrong.`,
@@ -89,9 +89,10 @@ func (a *app) check(ctx context.Context, cfg *Config, names []string) error {
 		views = append(views, v)
 	}
 	apps := a.checkApplications(ctx, cfg)
-	failed = failed || slices.ContainsFunc(apps, func(v appCheckView) bool { return v.err != nil })
+	push := a.checkPushing(cfg)
+	failed = failed || push != nil && push.err != nil || slices.ContainsFunc(apps, func(v appCheckView) bool { return v.err != nil })
 	if !a.json() {
-		if err := errors.Join(a.printCheck(views), a.printApplications(apps)); err != nil {
+		if err := errors.Join(a.printCheck(views), a.printApplications(apps), a.printPushCheck(push)); err != nil {
 			return err
 		}
 	}
@@ -100,8 +101,9 @@ func (a *app) check(ctx context.Context, cfg *Config, names []string) error {
 		err = errors.Join(err, writeJSON(a.stdout, struct {
 			Tenants      []checkView     `json:"tenants"`
 			Applications []appCheckView  `json:"applications,omitempty"`
+			SCIM         *pushCheckView  `json:"scim,omitempty"`
 			Syncs        []syncCheckView `json:"syncs"`
-		}{views, apps, syncs}))
+		}{views, apps, push, syncs}))
 	}
 	if err != nil {
 		return err

@@ -30,6 +30,9 @@ func (a *app) checkStore(ctx context.Context, cfg *Config, names []string, clien
 	if err != nil {
 		return nil, err
 	}
+	if err := checkFeedOf(ctx, cfg, st); err != nil {
+		return nil, errors.Join(err, a.closeStore(st))
+	}
 	views, err := a.checkSyncs(ctx, cfg, st, names, clients, apps)
 	if err == nil && !a.json() {
 		a.printf("Store %s: opens\n", clean(st.Path()))

@@ -100,6 +100,8 @@ const (
 
 // DirectoryConfig describes the embedded directory.
 type DirectoryConfig struct {
+	// FedBy says who fills the directory; the default is syncs.
+	FedBy FedBy `yaml:"fed_by"`
 	// Fields are the fields beyond first_name, last_name and email, in the order of the file.
 	Fields []DirectoryField `yaml:"fields"`
 }

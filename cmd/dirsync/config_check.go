@@ -36,10 +36,11 @@ func (d *decoder) check(c *Config) {
 	}
 	d.checkHistory("store.history", c.Store.History)
 	d.checkDirectory(c)
-	if len(c.Syncs) == 0 && !d.failed("syncs") {
+	if len(c.Syncs) == 0 && !d.failed("syncs") && (c.Directory.FedBy == "" || c.Directory.FedBy == FedBySyncs) {
 		d.faultAt("syncs", "is missing; describe at least one sync")
 	}
 	d.checkServe(&c.Serve)
+	d.checkFeed(c)
 	d.checkNotify(c)
 	names := slices.Sorted(maps.Keys(c.Syncs))
 	slices.SortStableFunc(names, func(a, b string) int { return d.places[join("syncs", a)].Line - d.places[join("syncs", b)].Line })

@@ -301,5 +301,11 @@ func (c *Config) resolveServing(abs func(string) string) {
 	for i := range c.Serve.Tokens {
 		secret(&c.Serve.Tokens[i].Token)
 	}
-	c.Serve.TLS.Certificate, c.Serve.TLS.Key = FilePath(abs(string(c.Serve.TLS.Certificate))), FilePath(abs(string(c.Serve.TLS.Key)))
+	doors := []*TLSConfig{&c.Serve.TLS}
+	if c.Serve.SCIM != nil {
+		doors = append(doors, &c.Serve.SCIM.TLS)
+	}
+	for _, t := range doors {
+		t.Certificate, t.Key = FilePath(abs(string(t.Certificate))), FilePath(abs(string(t.Key)))
+	}
 }

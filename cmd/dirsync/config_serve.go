@@ -32,6 +32,8 @@ type ServeConfig struct {
 	// Overdue is how long a sync may be without a success before that is told, by default DefaultOverdue. A sync that runs
 	// less often has a day more than the distance between its runs.
 	Overdue Duration `yaml:"overdue"`
+	// SCIM is a server over the embedded directory; nil: none.
+	SCIM *SCIMConfig `yaml:"scim"`
 }
 
 // TLSConfig is a certificate with its private key, both PEM.

@@ -36,6 +36,12 @@ type daemon struct {
 	feed    web.Feed
 	glance  glance
 
+	// pushing is what SCIM clients push, entrance where they come in, and history what they have sent; nil where the
+	// configuration has no SCIM server.
+	pushing  *pushing
+	entrance *doorway
+	history  *pushLog
+
 	// ctx ends when the daemon begins to stop. loops are what has to end before it has stopped.
 	ctx   context.Context //nolint:containedctx // it lives as long as the daemon
 	loops sync.WaitGroup
@@ -121,8 +127,14 @@ func (d *daemon) all() []*worker {
 // start starts everything that runs until ctx ends.
 func (d *daemon) start(ctx context.Context) error {
 	d.ctx = ctx
+	if err := rightFeed(ctx, d.cfg, d.st); err != nil {
+		return err
+	}
 	t, err := d.newTeller(d.cfg)
 	if err != nil {
+		return err
+	}
+	if d.pushing, err = d.newPushing(ctx); err != nil {
 		return err
 	}
 	var ready []*worker
@@ -146,6 +158,9 @@ func (d *daemon) start(ctx context.Context) error {
 	keep, pause := context.WithCancel(ctx)
 	d.pause = pause
 	d.keeping.Go(func() { d.housekeep(keep) })
+	if p := d.pushing; p != nil {
+		d.keeping.Go(func() { p.keep(keep, d.tellHeld) })
+	}
 	return nil
 }
 
@@ -232,12 +247,21 @@ func (d *daemon) replace() error {
 	switch {
 	case cfg.Store.Path != old.Store.Path:
 		return errRestart("the path of the store")
+	case cfg.Directory.FedBy.String() != old.Directory.FedBy.String():
+		return errRestart("who fills the directory")
+	case (cfg.Serve.SCIM == nil) != (old.Serve.SCIM == nil):
+		return errRestart("whether there is a SCIM server")
 	case !slices.EqualFunc(cfg.Directory.Fields, old.Directory.Fields, sameFields):
 		return errRestart("the list of the directory's fields")
 	}
 	t, err := d.newTeller(cfg)
 	if err != nil {
 		return err
+	}
+	if d.pushing != nil {
+		if err := d.pushing.reload(d.ctx, cfg); err != nil {
+			return err
+		}
 	}
 	if !sameDoors(cfg.Serve, old.Serve) {
 		d.log.Warn().Msg("the addresses, certificate and tokens under serve take effect at the next restart")
@@ -283,7 +307,7 @@ func sameFields(a, b DirectoryField) bool {
 }
 
 func sameDoors(a, b ServeConfig) bool {
-	return a.Listen == b.Listen && a.TLS == b.TLS && a.Metrics == b.Metrics && slices.EqualFunc(a.Tokens, b.Tokens, func(a, b TokenConfig) bool {
+	return a.Listen == b.Listen && a.TLS == b.TLS && a.Metrics == b.Metrics && sameSCIM(a.SCIM, b.SCIM) && slices.EqualFunc(a.Tokens, b.Tokens, func(a, b TokenConfig) bool {
 		return a.Name == b.Name && a.ReadOnly == b.ReadOnly && a.Token.describe() == b.Token.describe()
 	})
 }

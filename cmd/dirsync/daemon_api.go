@@ -194,14 +194,23 @@ func (d *daemon) Changes(ctx context.Context, run dirsync.RunID, after dirsync.P
 // Holds implements web.Safety.
 func (d *daemon) Holds(ctx context.Context, sync string, status dirsync.HoldStatus, before dirsync.HoldID, limit int) ([]web.Hold, error) {
 	workers := d.all()
-	if sync != "" {
+	var all []dirsync.Hold
+	if sync == "" || sync == pushed && d.pushing != nil {
+		var err error
+		if all, err = d.pushedHeld(ctx, status, before); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case sync == pushed && d.pushing != nil:
+		workers = nil
+	case sync != "":
 		w, err := d.worker(sync)
 		if err != nil {
 			return nil, err
 		}
 		workers = []*worker{w}
 	}
-	var all []dirsync.Hold
 	for _, w := range workers {
 		for _, part := range []*store.Sync{d.st.Sync(w.name), d.st.Sync(w.name).Groups()} {
 			some, err := somePages(func(before dirsync.HoldID) ([]dirsync.Hold, error) { return part.Holds(ctx, before, 100) }, before, limit,

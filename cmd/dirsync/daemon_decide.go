@@ -49,6 +49,9 @@ func (d *daemon) whoseHold(ctx context.Context, id dirsync.HoldID) (*worker, dir
 
 // Hold implements web.Safety.
 func (d *daemon) Hold(ctx context.Context, id dirsync.HoldID) (web.Hold, error) {
+	if h, ok, err := d.pushedHold(ctx, id); ok || err != nil {
+		return d.holdView(h), err
+	}
 	_, h, err := d.whoseHold(ctx, id)
 	if err != nil {
 		return web.Hold{}, err
@@ -84,6 +87,12 @@ func (d *daemon) withHold(ctx context.Context, id dirsync.HoldID, decides bool, 
 
 // HeldChanges implements web.Safety.
 func (d *daemon) HeldChanges(ctx context.Context, id dirsync.HoldID, after dirsync.PlanKey, limit int) ([]web.HeldChange, error) {
+	if h, ok, err := d.pushedHold(ctx, id); ok || err != nil {
+		if err != nil {
+			return nil, err
+		}
+		return d.pushedChanges(ctx, h, after, limit)
+	}
 	var out []web.HeldChange
 	err := d.withHold(ctx, id, false, func(e *engine.Engine, h dirsync.Hold) error {
 		err := e.HeldChanges(ctx, h, func(c engine.HeldChange) error {
@@ -107,11 +116,17 @@ func (d *daemon) HeldChanges(ctx context.Context, id dirsync.HoldID, after dirsy
 
 // Approve implements web.Safety.
 func (d *daemon) Approve(ctx context.Context, v web.Verdict) (n int, err error) {
+	if h, ok, err := d.pushedHold(ctx, v.Hold); ok && err == nil {
+		return d.decidePushed(ctx, h, v, true)
+	}
 	return d.decide(ctx, v, (*engine.Engine).Approve)
 }
 
 // Reject implements web.Safety.
 func (d *daemon) Reject(ctx context.Context, v web.Verdict) (n int, err error) {
+	if h, ok, err := d.pushedHold(ctx, v.Hold); ok && err == nil {
+		return d.decidePushed(ctx, h, v, false)
+	}
 	return d.decide(ctx, v, (*engine.Engine).Reject)
 }
 

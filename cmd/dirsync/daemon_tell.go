@@ -72,6 +72,12 @@ func newNotifier(a *app, cfg *Config, box notifyStore) (*notify.Notifier, error)
 		}
 		c.Syncs[name] = list
 	}
+	if cfg.Serve.SCIM != nil {
+		c.Syncs[pushed] = []notify.Recipient{}
+		for _, r := range n.Recipients {
+			c.Syncs[pushed] = append(c.Syncs[pushed], r.recipient())
+		}
+	}
 	if n.SMTP.Host != "" {
 		settings := n.SMTP.settings()
 		var err error

@@ -66,6 +66,9 @@ who is there already, what the tenant refuses, and a run that has nothing to wri
 With --serve it runs the daemon instead, on a tenant in which something happens every
 few seconds, shows the mails that it sends, and says how to ask it for a run.
 
+With --scim-server it runs the daemon with a SCIM server over an empty directory, and
+says how to push users into it, and how to connect Microsoft Entra ID.
+
 With --dir everything is kept, with a configuration beside it that the other commands
 understand; a later demo with the same --dir goes on where this one stopped.
 
@@ -75,7 +78,7 @@ line is wrong.`
 func (a *app) demoCommand() *cobra.Command {
 	var dir, file, target, flow string
 	var users int
-	var once, serves bool
+	var once, serves, scimServer bool
 	var every time.Duration
 	cmd := &cobra.Command{
 		Use:   "demo",
@@ -85,11 +88,18 @@ func (a *app) demoCommand() *cobra.Command {
   dirsync demo --target scim
   dirsync demo --flow directory-to-entra
   dirsync demo --serve
+  dirsync demo --scim-server
   dirsync demo --once --users 100000
   dirsync demo --once --tenant recorded-users.json -o json
   dirsync demo --dir /tmp/demo && dirsync users list -c /tmp/demo/config.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if scimServer {
+				if err := checkSCIMFlags(cmd.Flags().Changed); err != nil {
+					return err
+				}
+				return (&demo{app: a, dir: dir}).scimServer(cmd.Context())
+			}
 			if every <= 0 {
 				return usageError("--every %s: choose a length of time, such as 10s", every)
 			}
@@ -134,6 +144,7 @@ func (a *app) demoCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&once, "once", false, "stop after the first run")
 	cmd.Flags().StringVar(&flow, "flow", "", "show another flow: directory-to-entra")
 	cmd.Flags().BoolVar(&serves, "serve", false, "run the daemon on the simulated tenant, until it is stopped")
+	cmd.Flags().BoolVar(&scimServer, "scim-server", false, "run the daemon with a SCIM server over an empty directory, until it is stopped")
 	cmd.Flags().DurationVar(&every, "every", 10*time.Second, "with --serve: how often something happens in the tenant")
 	cmd.MarkFlagsMutuallyExclusive("once", "serve")
 	for _, other := range []string{"once", "serve", "target", "tenant", "users"} {

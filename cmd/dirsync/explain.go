@@ -108,13 +108,19 @@ now, and the latest changes with the runs that made them.
 USER is an object id, the account's id or e-mail address in the directory, or a user
 principal name, e-mail address or display name at the source. Ids and addresses of
 accounts are found at once, however many people there are; for other names everybody
-is looked at. Nobody is asked: it goes by what was read last.
+is looked at. Of somebody whom SCIM clients push it shows the account, what waits for
+approval, and the latest requests instead. Nobody is asked: it goes by what was read last.
 
 Exit codes: 0 explained; 1 failed, or nobody goes by that name; 2 the command line or
 the configuration is wrong.`,
 		Example: "  dirsync explain adele@contoso.com\n  dirsync explain u00000012 -o json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if sync == "" {
+				if done, err := a.explainPushed(cmd.Context(), args[0]); done || err != nil {
+					return err
+				}
+			}
 			return a.joined(cmd.Context(), only(sync), looking, func(ws []*wired) error {
 				found, err := whose(cmd.Context(), ws, args[0], false)
 				if err != nil {

@@ -24,10 +24,11 @@ type heldView struct {
 	Groups bool   `json:"groups,omitempty"`
 	Kind   string `json:"kind"`
 	// Count is how much would be taken away, People whom it is about.
-	Count   int       `json:"count"`
-	People  int       `json:"people"`
-	Allowed int       `json:"allowed"`
-	Reason  string    `json:"reason"`
+	Count   int    `json:"count"`
+	People  int    `json:"people"`
+	Allowed int    `json:"allowed"`
+	Reason  string `json:"reason"`
+	// Run is the run that made it; empty for what SCIM clients have asked for.
 	Run     string    `json:"run"`
 	Created time.Time `json:"created"`
 	Expires time.Time `json:"expires"`
@@ -40,7 +41,7 @@ type heldView struct {
 func viewHeld(h dirsync.Hold, now time.Time) heldView {
 	return heldView{
 		Hold: h.Name(), Sync: h.Sync, Groups: h.Groups, Kind: h.Kind.String(), Count: h.Count, People: h.People, Allowed: h.Allowed,
-		Reason: h.Reason, Run: strconv.FormatUint(uint64(h.Run), 10), Created: h.Created, Expires: h.Expires,
+		Reason: h.Reason, Run: runName(h.Run), Created: h.Created, Expires: h.Expires,
 		Status: string(holdStatus(h, now)), By: h.By, At: h.At, Why: h.Why,
 	}
 }
@@ -74,9 +75,23 @@ configuration is wrong.`,
 		Example: "  dirsync holds\n  dirsync holds 3-1a2b3c4d --limit 0\n  dirsync holds --all -o json",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			var others []dirsync.Hold
+			var err error
+			if len(args) == 0 {
+				if others, err = a.pushedHolds(cmd.Context(), all); err != nil {
+					return err
+				}
+			} else {
+				done, err := a.withPushedHold(cmd.Context(), args[0], false, func(p *pushing, h dirsync.Hold, _ string) error {
+					return a.showPushedHold(cmd.Context(), p, h, limit)
+				})
+				if done || err != nil {
+					return err
+				}
+			}
 			return a.joined(cmd.Context(), nil, looking, func(ws []*wired) error {
 				if len(args) == 0 {
-					return a.listHolds(cmd.Context(), ws, all)
+					return a.listHolds(cmd.Context(), ws, all, others)
 				}
 				h, err := findHold(cmd.Context(), ws, args[0], false)
 				if err != nil {
@@ -110,12 +125,12 @@ func eachHold(ctx context.Context, e *engine.Engine, fn func(dirsync.Hold) error
 	}
 }
 
-func (a *app) listHolds(ctx context.Context, ws []*wired, all bool) error {
+// listHolds lists the holds of syncs, and others that there are.
+func (a *app) listHolds(ctx context.Context, ws []*wired, all bool, holds []dirsync.Hold) error {
 	ps, err := parts(ctx, ws)
 	if err != nil {
 		return err
 	}
-	var holds []dirsync.Hold
 	for _, p := range ps {
 		err := eachHold(ctx, p.engine, func(h dirsync.Hold) error {
 			if all || holdStatus(h, a.now()) == dirsync.HoldOpen {
@@ -273,9 +288,17 @@ func (a *app) showHold(ctx context.Context, h foundHold, limit int) error {
 
 func (a *app) printHold(h dirsync.Hold) {
 	now := a.now()
-	a.printf("hold %s of sync %s: %s\n", h.Name(), clean(h.Sync), heldWhat(h))
+	of := "sync " + h.Sync
+	if h.Run == 0 {
+		of = "what SCIM clients asked for"
+	}
+	a.printf("hold %s of %s: %s\n", h.Name(), clean(of), heldWhat(h))
 	a.printf("  %s\n", clean(h.Reason))
-	a.printf("  made by run %d %s; %s", h.Run, when(h.Created, now), a.style.paint(paintedHold(h, now).color, string(holdStatus(h, now))))
+	made := "made"
+	if h.Run != 0 {
+		made = "made by run " + runName(h.Run)
+	}
+	a.printf("  %s %s; %s", made, when(h.Created, now), a.style.paint(paintedHold(h, now).color, string(holdStatus(h, now))))
 	switch holdStatus(h, now) {
 	case dirsync.HoldOpen:
 		a.printf(", and can be decided until %s", stamp(h.Expires, now.Location()))

@@ -182,7 +182,8 @@ Try it without a tenant and without a configuration:
 		a.generateCommand(),
 	)
 	root.AddCommand(a.safetyCommands()...)
-	root.AddCommand(a.serveCommand(), a.syncNowCommand(), a.healthCommand(), a.inboxCommand(), a.notifyCommand())
+	root.AddCommand(a.serveCommand(), a.syncNowCommand(), a.healthCommand(), a.inboxCommand(), a.notifyCommand(),
+		a.tokenCommand(), a.directoryCommand(), a.requestsCommand())
 	for _, c := range root.Commands() {
 		if c.Args == nil {
 			c.Args = cobra.NoArgs

@@ -40,6 +40,9 @@ func (a *app) joined(ctx context.Context, names []string, how access, fn func([]
 		return err
 	}
 	if how.writes() {
+		if err := rightFeed(ctx, cfg, st); err != nil {
+			return errors.Join(err, a.closeStore(st))
+		}
 		for _, name := range names {
 			release, err := a.hold(ctx, name)
 			if err != nil {
@@ -142,6 +145,9 @@ func whose(ctx context.Context, ws []*wired, key string, sure bool) ([]somebody,
 		default:
 			found = append(found, somebody{w, p})
 		}
+	}
+	if len(found) == 0 && missing == nil {
+		missing = &dirsync.Error{Op: "find " + key, Kind: dirsync.NotFound, Err: errors.New("nobody goes by that name")}
 	}
 	if len(found) == 0 {
 		return nil, missing

@@ -17,7 +17,7 @@ import (
 // localCommands are those that a daemon has nothing to do with: they need no store, or they
 // talk to the daemon themselves. Their own commands below them are local as well.
 func localCommands() []string {
-	return []string{"help", "completion", "generate", "version", "demo", "connect", "serve", "sync-now", "health"}
+	return []string{"help", "completion", "generate", "version", "demo", "connect", "serve", "sync-now", "health", "directory"}
 }
 
 // replacesStore tells the commands that put another file in the place of the store; see daemon.swap.

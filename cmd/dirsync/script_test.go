@@ -67,6 +67,8 @@ func TestScripts(t *testing.T) {
 			"age":       ageCommand,
 			"browse":    browseCommand,
 			"opener":    openerCommand,
+			"scim":      scimCommand,
+			"hold":      holdCommand,
 		},
 	})
 }

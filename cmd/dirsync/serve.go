@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -147,13 +148,25 @@ func (d *daemon) serve(ctx context.Context, signals <-chan os.Signal, ready func
 	if err != nil {
 		return true, err
 	}
-	if err := d.start(ctx); err != nil {
+	if err = d.openPushing(); err == nil {
+		err = d.start(ctx)
+	}
+	if err != nil {
 		for _, door := range doors {
 			door.Close()
 		}
-		return true, err
+		d.entrance.close()
+		return true, errors.Join(err, d.history.close())
 	}
 	var answering sync.WaitGroup
+	if d.entrance != nil {
+		answering.Go(func() {
+			if err := d.entrance.serve(ctx, http.HandlerFunc(d.push)); err != nil {
+				d.broken <- err
+			}
+		})
+		d.log.Info().Str("at", d.entrance.Addr()).Str("url", d.scimURL(d.config())).Msg("listening for SCIM clients")
+	}
 	for _, door := range doors {
 		answering.Go(func() {
 			if err := door.Serve(ctx); err != nil {
@@ -183,10 +196,10 @@ func (d *daemon) serve(ctx context.Context, signals <-chan os.Signal, ready func
 		for _, door := range doors {
 			door.Close()
 		}
-		return false, err
+		return false, errors.Join(err, d.history.close())
 	}
 	d.log.Info().Msg("stopped")
-	return true, err
+	return true, errors.Join(err, d.history.close())
 }
 
 // inTime waits for the end, but not for ever and not for a second signal.

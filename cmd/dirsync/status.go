@@ -71,10 +71,14 @@ of some sync was a failure; 2 the command line or the configuration is wrong;
 					}
 					views = append(views, v)
 				}
-				if err := a.printStatus(views); err != nil {
+				push, err := a.statusOfPushing(cmd.Context(), cfg, st)
+				if err != nil {
+					return fmt.Errorf("status of the SCIM server: %w", err)
+				}
+				if err := a.printStatus(views, push); err != nil {
 					return err
 				}
-				return statusCode(views)
+				return statusCode(views, push)
 			})
 		},
 	}
@@ -113,11 +117,16 @@ func (a *app) status(ctx context.Context, cfg *Config, st *store.Store, name str
 	return v, nil
 }
 
-func (a *app) printStatus(views []statusView) error {
+func (a *app) printStatus(views []statusView, push *feedStatus) error {
 	if a.json() {
 		return writeJSON(a.stdout, struct {
 			Syncs []statusView `json:"syncs"`
-		}{views})
+			SCIM  *feedStatus  `json:"scim,omitempty"`
+		}{views, push})
+	}
+	if len(views) == 0 {
+		a.printPushing(push)
+		return nil
 	}
 	now := a.now()
 	t := NewTable(a.style, "SYNC", "LAST RUN", "STATUS", "PEOPLE", "ACTIVE", "INACTIVE", "REJECTED", "OWED", "FAILING")
@@ -148,6 +157,10 @@ func (a *app) printStatus(views []statusView) error {
 			}
 		}
 	}
+	if push != nil {
+		a.printf("\n")
+		a.printPushing(push)
+	}
 	return nil
 }
 
@@ -174,8 +187,11 @@ func (a *app) printDiffering(sync string, n int) {
 	}
 }
 
-func statusCode(views []statusView) error {
+func statusCode(views []statusView, push *feedStatus) error {
 	code := exitOK
+	if push != nil && len(push.Holds) > 0 {
+		code = exitPartial
+	}
 	for _, v := range views {
 		switch {
 		case v.Off && v.status != dirsync.Failure: // nothing is expected of it

@@ -164,7 +164,10 @@ configuration is wrong.`,
 				if err != nil {
 					return err
 				}
-				return a.printUser(cmd.Context(), d, u)
+				if err := a.printUser(cmd.Context(), d, u); err != nil || a.json() {
+					return err
+				}
+				return a.printLastRequest(u.ID)
 			})
 		},
 	}

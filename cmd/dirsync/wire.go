@@ -384,6 +384,9 @@ func (a *app) switchedOn(names []string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(all) == 0 {
+		return nil, usageError("%s has no syncs, because SCIM clients fill the directory: there is nothing to run", a.configPath)
+	}
 	on := slices.DeleteFunc(slices.Clone(all), func(name string) bool { return !cfg.Syncs[name].Enabled })
 	switch {
 	case len(on) == len(all):
@@ -417,6 +420,9 @@ func (a *app) each(ctx context.Context, names []string, fn func(*wired) error) e
 	st, err := a.openStore(cfg, false)
 	if err != nil {
 		return err
+	}
+	if err := rightFeed(ctx, cfg, st); err != nil {
+		return errors.Join(err, a.closeStore(st))
 	}
 	var worst error
 	for _, name := range names {

@@ -1,0 +1,288 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"dirsync"
+	"dirsync/mapping"
+	"dirsync/notify"
+	"dirsync/scim"
+	"dirsync/scim/server"
+	"dirsync/store"
+)
+
+// pushed is what the SCIM server is called wherever syncs have their names: in holds, in news and in metrics. No sync may be
+// called so where there is one.
+const pushed = "scim"
+
+// pushing is the SCIM server over the embedded directory, with all that is kept around it:
+//
+//	client ──► doorway ──► server.Server ──► store.Directory
+//	          TLS, trust        │  │
+//	                 tokenBook ◄┘  ├─► pushGuard: limits and holds
+//	                               └─► pushLog: who sent what; metrics
+//
+// Commands make one, too, that answers nobody, to decide holds.
+type pushing struct {
+	*app
+	resources dirsync.ResourceStore
+	tokens    *tokenBook
+	guard     *pushGuard
+	// history is where requests are remembered, entrance where those go who are turned away; nil for commands.
+	history  *pushLog
+	entrance *doorway
+
+	handler atomic.Pointer[server.Server]
+	// resuming ends what a server that was replaced still does.
+	resuming sync.WaitGroup
+}
+
+// newPushing joins the parts. Nothing runs yet.
+func newPushing(a *app, cfg *Config, st *store.Store, tokens *tokenBook) (*pushing, error) {
+	directory, err := st.Directory(cfg.Directory.FieldList()...)
+	if err != nil {
+		return nil, err
+	}
+	p := &pushing{app: a, resources: directory, tokens: tokens}
+	p.guard = newPushGuard(p.resources, st, a.now)
+	if err := p.configure(cfg); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// configure makes the server of a configuration, and puts it in the place of the one before.
+func (p *pushing) configure(cfg *Config) error {
+	sc := cfg.Serve.SCIM
+	users, groups := sc.actions()
+	convert, err := conversions(cfg.Directory)
+	if err != nil {
+		return err
+	}
+	c := server.Config{Store: p.resources, Fields: sc.fieldPaths(cfg.Directory), Convert: convert, Guard: p.guard.ask, Observe: p.observe,
+		Authenticate: p.tokens.authenticate, URL: sc.URL, Users: users, Groups: groups, Log: p.log, Now: p.now,
+		Limits: server.Limits{Rate: float64(sc.Rate)}}
+	if cfg.Directory.FedBy != FedBySCIM {
+		c.Authenticate = readers(p.tokens.authenticate)
+	}
+	s, err := server.New(c)
+	if err != nil {
+		return err
+	}
+	p.guard.configure(sc)
+	p.handler.Store(s)
+	return nil
+}
+
+// readers lets everybody read alone: syncs fill the directory, and would undo what clients write.
+func readers(authenticate func(context.Context, string) (server.Principal, error)) func(context.Context, string) (server.Principal, error) {
+	reads := map[server.Scope]server.Scope{server.UsersRead: server.UsersRead, server.UsersWrite: server.UsersRead,
+		server.GroupsRead: server.GroupsRead, server.GroupsWrite: server.GroupsRead}
+	return func(ctx context.Context, token string) (server.Principal, error) {
+		who, err := authenticate(ctx, token)
+		var scopes []server.Scope
+		for _, s := range who.Scopes {
+			scopes = append(scopes, reads[s])
+		}
+		who.Scopes = scopes
+		return who, err
+	}
+}
+
+// nobody lets nobody in.
+func nobody(context.Context, string) (server.Principal, error) {
+	return server.Principal{}, errNoToken
+}
+
+// conversions make the values of fields as a mapping makes them, so that a date or a phone number means the same whoever
+// brings it.
+func conversions(directory DirectoryConfig) (func(dirsync.Field, string) (dirsync.Value, string), error) {
+	by := map[string]*mapping.Mapping{}
+	for _, f := range slices.Concat(mapping.Mandatory(), directory.FieldList()) {
+		if f.Type == dirsync.Reference || f.Type == dirsync.TextList {
+			continue
+		}
+		format := f.Format
+		f.Required, f.Format = false, ""
+		m, problems := mapping.Compile([]mapping.Spec{{Field: f.Name, From: f.Name, Format: format}}, mapping.Expression{},
+			[]dirsync.Field{{Name: f.Name, Type: dirsync.Text}}, []dirsync.Field{f})
+		if len(problems) > 0 {
+			return nil, fmt.Errorf("convert the field %s: %s", f.Name, problems[0].Message)
+		}
+		by[f.Name] = m
+	}
+	return func(f dirsync.Field, text string) (dirsync.Value, string) {
+		m := by[f.Name]
+		if m == nil {
+			return dirsync.Value{}, "is not known here"
+		}
+		raw, err := jsonText(text)
+		if err != nil {
+			return dirsync.Value{}, "is no text"
+		}
+		r := m.Map("", dirsync.Attributes{{Name: f.Name, Raw: raw}})
+		if len(r.Faults) > 0 {
+			return dirsync.Value{}, "is no value of this field"
+		}
+		v, _ := r.Values.Get(f.Name)
+		return v, ""
+	}, nil
+}
+
+// observe remembers a request, and counts it.
+func (p *pushing) observe(e server.Event) {
+	quirks := make([]string, len(e.Quirks))
+	for i, q := range e.Quirks {
+		quirks[i] = string(q.Code)
+	}
+	p.metrics.Pushed(e.Method, e.Resource, e.Status, e.Duration, quirks)
+	if e.Status == http.StatusUnauthorized {
+		p.entrance.refused(e.Time)
+		return // Whoever knocks without a token must not be able to push everybody else out of the history.
+	}
+	if p.history != nil {
+		p.history.add(e)
+	}
+}
+
+// How often what is known in memory is written down, and how often holds are looked at.
+const (
+	tokensEvery = time.Minute
+	holdsEvery  = time.Minute
+)
+
+// keep looks after what no request does, until ctx ends: references that wait since before the start, holds, and when tokens
+// were used. told is called for each change of what is held.
+func (p *pushing) keep(ctx context.Context, told func(context.Context, []dirsync.Hold)) {
+	p.resuming.Go(func() { p.resume(ctx) })
+	tokens, holds := time.NewTicker(tokensEvery), time.NewTicker(holdsEvery)
+	defer tokens.Stop()
+	defer holds.Stop()
+	p.lookAtHolds(ctx, told)
+	for {
+		select {
+		case <-ctx.Done():
+			p.keepUses(context.WithoutCancel(ctx))
+			p.resuming.Wait()
+			return
+		case <-p.guard.made:
+			p.lookAtHolds(ctx, told)
+		case <-holds.C:
+			p.lookAtHolds(ctx, told)
+		case <-tokens.C:
+			p.keepUses(ctx)
+		}
+	}
+}
+
+// resume takes up references that wait since before the start.
+func (p *pushing) resume(ctx context.Context) {
+	if err := p.handler.Load().Resume(ctx); err != nil && ctx.Err() == nil {
+		p.log.Error().Err(err).Msg("references to people who are yet to come could not be taken up")
+	}
+}
+
+func (p *pushing) lookAtHolds(ctx context.Context, told func(context.Context, []dirsync.Hold)) {
+	changed, err := p.guard.look(ctx)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		p.log.Error().Err(err).Msg("what is held could not be looked at; it is tried again")
+	case changed != nil:
+		told(ctx, changed)
+	}
+}
+
+func (p *pushing) keepUses(ctx context.Context) {
+	if err := p.tokens.keepUses(ctx); err != nil {
+		p.log.Error().Err(err).Msg("when tokens were used last could not be written down; it is tried again")
+	}
+}
+
+// reload takes a configuration over, except for what only a restart can change. Requests that are under way end as they began.
+func (p *pushing) reload(ctx context.Context, cfg *Config) error {
+	if err := p.configure(cfg); err != nil {
+		return err
+	}
+	p.resuming.Go(func() { p.resume(ctx) })
+	return nil
+}
+
+// pushFolder is where the history of requests is kept: beside the store.
+func pushFolder(cfg *Config) string {
+	return filepath.Join(filepath.Dir(cfg.Store.Path), "scim-requests")
+}
+
+// openPushing opens the entrance of SCIM clients, if the configuration has one. It stays open while the store is replaced.
+func (d *daemon) openPushing() (err error) {
+	cfg := d.config()
+	if cfg.Serve.SCIM == nil {
+		return nil
+	}
+	if d.entrance, err = openDoorway(cfg.Serve.SCIM, d.log); err != nil {
+		return err
+	}
+	d.history, err = openPushLog(pushFolder(cfg), d.now, d.log)
+	return err
+}
+
+// newPushing makes the SCIM server over the store that is open now; nil if the configuration has none.
+func (d *daemon) newPushing(ctx context.Context) (*pushing, error) {
+	if d.entrance == nil {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	tokens, err := openTokens(ctx, d.st, d.now)
+	if err != nil {
+		return nil, err
+	}
+	p, err := newPushing(d.app, d.cfg, d.st, tokens)
+	if err == nil {
+		p.history, p.entrance = d.history, d.entrance
+	}
+	return p, err
+}
+
+// push answers a SCIM client.
+func (d *daemon) push(w http.ResponseWriter, r *http.Request) {
+	leave, err := d.rest.enter()
+	if err != nil {
+		e := scim.Error{Status: http.StatusServiceUnavailable, Detail: "the directory is being replaced; try again in a moment"}
+		body, _ := e.MarshalJSON() // it has two texts
+		w.Header().Set("Content-Type", scim.MediaType)
+		w.Header().Set("Retry-After", "5")
+		w.WriteHeader(e.Status)
+		_, _ = w.Write(body) // whoever went away is not told
+		return
+	}
+	defer leave()
+	d.pushing.handler.Load().ServeHTTP(w, r)
+}
+
+// tellHeld tells people and metrics of what clients have made wait.
+func (d *daemon) tellHeld(ctx context.Context, holds []dirsync.Hold) {
+	d.metrics.Holds(pushed, holds)
+	now := d.now()
+	r := dirsync.Run{Sync: pushed, Status: dirsync.Success, Ended: now}
+	for _, h := range holds {
+		if h.Status == dirsync.HoldOpen {
+			r.Holds = append(r.Holds, h)
+			d.log.Warn().Str("hold", h.Name()).Int("people", h.People).Str("reason", h.Reason).Msg("what SCIM clients ask for is held, until somebody decides")
+		}
+	}
+	if len(r.Holds) > 0 {
+		r.Status = dirsync.PartialSuccess
+	}
+	d.tell(ctx, notify.OfRun(r, nil, 0, "")...)
+	d.lookAway()
+}
+
+// jsonText is a text as JSON.
+func jsonText(text string) (json.RawMessage, error) { return json.Marshal(text) }
