@@ -48,6 +48,7 @@ func (d *daemon) housekeep(ctx context.Context) {
 		if elapsed(now, credentials) >= credentialEvery {
 			credentials = now
 			d.lookAtCredentials(ctx, now)
+			d.lookAtTokens(ctx, now)
 		}
 		for _, w := range d.all() {
 			if _, p := w.state(); p == nil || elapsed(now, probes[w.name]) < probeEvery && !probes[w.name].Before(p.Since) {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -148,6 +149,9 @@ func (p *pushing) observe(e server.Event) {
 		p.entrance.refused(e.Time)
 		return // Whoever knocks without a token must not be able to push everybody else out of the history.
 	}
+	if e.Held {
+		p.guard.written()
+	}
 	if p.history != nil {
 		p.history.add(e)
 	}
@@ -282,6 +286,38 @@ func (d *daemon) tellHeld(ctx context.Context, holds []dirsync.Hold) {
 	}
 	d.tell(ctx, notify.OfRun(r, nil, 0, "")...)
 	d.lookAway()
+}
+
+// lookAtTokens warns of tokens of SCIM clients that end soon: then nothing is pushed any more, and the client may give up.
+func (d *daemon) lookAtTokens(ctx context.Context, now time.Time) {
+	if d.pushing != nil {
+		d.tell(ctx, tokenNews(d.pushing.tokens.list(), now))
+	}
+}
+
+// tokenNews says that a token ends soon, or that none does. Each of the warnings is news of its own.
+func tokenNews(tokens []scimToken, now time.Time) notify.News {
+	n := notify.News{Kind: notify.Recovered, Sync: pushed, At: now, Ends: []notify.Kind{notify.CredentialExpiring}}
+	var print, words []string
+	for _, t := range tokens {
+		for _, warning := range slices.Backward(expiryWarnings()) {
+			if t.Expires.IsZero() || t.Expires.Sub(now) > warning {
+				continue
+			}
+			verb := "ends"
+			if !now.Before(t.Expires) {
+				verb = "has ended"
+			}
+			print = append(print, t.Name+"-"+warning.String()+"-"+t.Expires.Format(time.DateOnly))
+			words = append(words, fmt.Sprintf("the token %s %s on %s", t.Name, verb, t.Expires.Format(time.DateOnly)))
+			break
+		}
+	}
+	if len(words) > 0 {
+		n.Kind, n.Ends, n.Fingerprint = notify.CredentialExpiring, nil, strings.Join(print, " ")
+		n.Reason = strings.Join(words, "; ") + "; dirsync token rotate makes another one"
+	}
+	return n
 }
 
 // jsonText is a text as JSON.

@@ -268,6 +268,18 @@ func (g *pushGuard) hold(ctx context.Context, what heldKind, because dirsync.Hol
 	return nil
 }
 
+// written is called when what was held is in the store. Of the first on a list people are told at once, and of those who
+// follow now and then.
+func (g *pushGuard) written() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for what := range g.open {
+		if g.told[what].digest == "" {
+			g.wake()
+		}
+	}
+}
+
 // wake has the holds looked at.
 func (g *pushGuard) wake() {
 	select {

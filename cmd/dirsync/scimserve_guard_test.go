@@ -479,3 +479,25 @@ func TestTokens(t *testing.T) {
 		t.Errorf("a damaged list: got %v", err)
 	}
 }
+
+// TestTokenNews: people are told before a token ends, once for each warning.
+func TestTokenNews(t *testing.T) {
+	now := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
+	const day = 24 * time.Hour
+	token := func(name string, left time.Duration) scimToken { return scimToken{Name: name, Expires: now.Add(left)} }
+	for _, tt := range []struct {
+		tokens            []scimToken
+		kind, fingerprint string
+	}{
+		{nil, "recovered", ""},
+		{[]scimToken{{Name: "for-ever"}, token("late", 31*day)}, "recovered", ""},
+		{[]scimToken{token("a", 30*day)}, "credential expiring", "a-720h0m0s-2026-04-03"},
+		{[]scimToken{token("a", 8*day), token("b", day)}, "credential expiring", "a-336h0m0s-2026-03-12 b-24h0m0s-2026-03-05"},
+		{[]scimToken{token("a", -day)}, "credential expiring", "a-24h0m0s-2026-03-03"},
+	} {
+		n := tokenNews(tt.tokens, now)
+		if got := fmt.Sprint(n.Kind); !strings.EqualFold(strings.ReplaceAll(got, "_", " "), tt.kind) || n.Fingerprint != tt.fingerprint {
+			t.Errorf("%v: got %s %q, want %s %q", tt.tokens, got, n.Fingerprint, tt.kind, tt.fingerprint)
+		}
+	}
+}

@@ -365,16 +365,15 @@ func (a *app) printPushing(v *feedStatus) {
 	}
 }
 
-// printLastRequest says what SCIM clients last asked for about a user, where there is a SCIM server.
-func (a *app) printLastRequest(id string) error {
+// lastRequest is the latest request about a user that was no mere look; nil if none is remembered.
+func (a *app) lastRequest(id string) (*pushEntry, error) {
 	cfg, err := a.readConfig()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	list, err := a.lastRequests(cfg, id, 1)
 	if err != nil || len(list) == 0 {
-		return err
+		return nil, err
 	}
-	a.printf("\nLast SCIM request: %s\n", clean(list[0].sentence(a.now())))
-	return nil
+	return &list[0], nil
 }

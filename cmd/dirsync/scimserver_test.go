@@ -17,7 +17,9 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -630,5 +632,112 @@ func withDirectory(t testing.TB, dir string, fn func(*store.Directory)) {
 	fn(d)
 	if err := st.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestPushedHoldIsTold: people are told of what is held, and when nothing is any more.
+func TestPushedHoldIsTold(t *testing.T) {
+	mails := make(chan string, 10)
+	sink, err := startMailSink(func(to, subject string) { mails <- to + ": " + subject })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sink.Close)
+	config := pushConfigIn(t, t.TempDir(), "    limits: { deactivations: { count: 0 } }\nnotify:\n  smtp: { host: 127.0.0.1, port: "+sink.port()+
+		", tls: none, from: dirsync@contoso.com }\n  recipients: [it@contoso.com]\n  window: 0s\n")
+	s := serving(t, config)
+	p := pushTo(t, s, 0)
+	id := made(t, p.want(201, "POST", "/Users", `{'userName':'ana@contoso.com'}`))
+	p.want(200, "PATCH", "/Users/"+id, setInactive, `"active":false`)
+	await := func(parts ...string) {
+		t.Helper()
+		select {
+		case got := <-mails:
+			if !containsAll(got, parts) {
+				t.Errorf("got the mail %q, want one with %q", got, parts)
+			}
+		case <-time.After(time.Minute):
+			t.Fatalf("no mail with %q", parts)
+		}
+	}
+	await("it@contoso.com", "scim", "wait for approval")
+	holds, err := s.client().Holds(t.Context(), pushed, dirsync.HoldOpen, 0, 1)
+	if err != nil || len(holds) != 1 {
+		t.Fatalf("got %+v, %v", holds, err)
+	}
+	if out, errs, code := run(t, "approve", holds[0].Name, "-c", config); code != 0 {
+		t.Fatalf("exit %d: %s%s", code, out, errs)
+	}
+	await("it@contoso.com", "scim")
+}
+
+// TestDemoRequests runs the very lines that the demonstration prints, in a shell.
+func TestDemoRequests(t *testing.T) {
+	for _, tool := range []string{"sh", "curl"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("%s is not installed, so nobody can run what is printed", tool)
+		}
+	}
+	dir := t.TempDir()
+	config := filepath.Join(dir, "config.yaml")
+	s := starting(t, config, "demo", "--scim-server", "--dir", dir)
+	s.await(0, "Ctrl-C stops the demonstration")
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The shell's dirsync is this one.
+	bin := filepath.Join(dir, "bin")
+	if err := os.Mkdir(bin, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(self, filepath.Join(bin, "dirsync")); err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, line := range s.since(0) {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, "export ") || strings.HasPrefix(line, "curl ") || strings.HasPrefix(line, "for ") || strings.HasPrefix(line, "dirsync users") {
+			lines = append(lines, line+"; echo")
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), "sh", "-ec", strings.Join(lines, "\n"))
+	cmd.Env = append(os.Environ(), childVariable+"=dirsync", "PATH="+bin+":"+os.Getenv("PATH"))
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, want := range []string{`"userName":"adele@contoso.com"`, `"totalResults":1`, `"department":"Legal"`, "Adele", "2019-06-06", `"facsimileTelephoneNumber" is not known`,
+		"4 deactivations", "scim"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("what was printed does not show %q", want)
+		}
+	}
+	if t.Failed() {
+		t.Logf("%s", out)
+	}
+}
+
+// TestSCIMServerGuide: the configuration of the guide is one, and so are its commands.
+func TestSCIMServerGuide(t *testing.T) {
+	text := read(t, "../../docs/scim-server.md")
+	_, rest, found := strings.Cut(text, "```yaml\n")
+	example, _, ended := strings.Cut(rest, "```")
+	if !found || !ended {
+		t.Fatal("the guide has no configuration")
+	}
+	var plain strings.Builder
+	for line := range strings.Lines(example) {
+		plain.WriteString(strings.TrimPrefix(line, "   "))
+	}
+	cfg, err := parseConfig("/etc/dirsync/config.yaml", []byte(plain.String()))
+	if err != nil || cfg.Serve.SCIM == nil || cfg.Serve.SCIM.TLS.Key != "/etc/dirsync/tls.key" {
+		t.Fatalf("%+v, %v", cfg, err)
+	}
+	root := newApp(io.Discard, io.Discard).rootCommand()
+	for _, m := range regexp.MustCompile("(?m)(?:^    |`)dirsync ([a-z -]+)").FindAllStringSubmatch(text, -1) {
+		words := strings.Fields(m[1])
+		if cmd, _, err := root.Find(words); err != nil || cmd == root {
+			t.Errorf("dirsync %s is no command: %v", m[1], err)
+		}
 	}
 }

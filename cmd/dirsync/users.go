@@ -152,7 +152,7 @@ func (a *app) usersShowCommand() *cobra.Command {
 		Use:   "show USER",
 		Short: "Show one user",
 		Long: `show prints one user, found by the directory's id, the e-mail address, or the object
-id at the source.
+id at the source, and the last request of SCIM clients about them.
 
 Exit codes: 0 shown; 1 failed, or there is no such user; 2 the command line or the
 configuration is wrong.`,
@@ -164,10 +164,21 @@ configuration is wrong.`,
 				if err != nil {
 					return err
 				}
-				if err := a.printUser(cmd.Context(), d, u); err != nil || a.json() {
+				last, err := a.lastRequest(u.ID)
+				if err != nil {
 					return err
 				}
-				return a.printLastRequest(u.ID)
+				if a.json() {
+					return writeJSON(a.stdout, struct {
+						userView
+						LastRequest *pushEntry `json:"last_scim_request,omitempty"`
+					}{viewUser(u), last})
+				}
+				if err := a.printUser(cmd.Context(), d, u); err != nil || last == nil {
+					return err
+				}
+				a.printf("\nLast SCIM request: %s\n", clean(last.sentence(a.now())))
+				return nil
 			})
 		},
 	}
