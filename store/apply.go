@@ -152,7 +152,7 @@ func (x *accountsTx) applyBatch(changes []dirsync.Change, subjects []subject, ou
 	}
 	for _, w := range waiting {
 		// Who is in the way may have changed since the change was first tried.
-		err := x.conflict(changes[w.at], w.edit)
+		err := x.conflict(changes[w.at], &w.edit)
 		if dirsync.KindOf(err) == dirsync.Conflict {
 			out[w.at].Err = err
 			continue
@@ -172,7 +172,7 @@ func (x *accountsTx) try(c dirsync.Change, s subject, at int, out []dirsync.Appl
 	e, err := x.plan(c, s)
 	planned := err == nil
 	if planned {
-		err = x.conflict(c, e)
+		err = x.conflict(c, &e)
 	}
 	var refused *dirsync.Error
 	ok := false
@@ -204,7 +204,7 @@ func (x *accountsTx) make(e *edit) (dirsync.Account, error) {
 
 // rival finds another account that has a key that an edit takes, and says which; the account's number is 0 when there is
 // none.
-func (x *accountsTx) rival(e edit) (seq uint64, other account, k lookupKey, err error) {
+func (x *accountsTx) rival(e *edit) (seq uint64, other account, k lookupKey, err error) {
 	for _, k = range e.taken {
 		if e.seq == 0 && k.tag == tagSource || !x.a.unique(k) {
 			continue // an account of this person would have been found
@@ -217,7 +217,7 @@ func (x *accountsTx) rival(e edit) (seq uint64, other account, k lookupKey, err 
 }
 
 // conflict finds another account that has what an edit takes.
-func (x *accountsTx) conflict(c dirsync.Change, e edit) error {
+func (x *accountsTx) conflict(c dirsync.Change, e *edit) error {
 	seq, other, k, err := x.rival(e)
 	if seq == 0 && err == nil {
 		k = lookupKey{tagUserName, e.claims}
@@ -334,7 +334,7 @@ func (x *accountsTx) together(p *pending, leaving map[leave]*pending, holders ma
 				set, in[next.at] = append(set, next), true
 			}
 		}
-		e := set[i].edit
+		e := &set[i].edit
 		seq, _, err := x.namesake(e)
 		if err != nil {
 			return nil, err

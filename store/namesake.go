@@ -28,7 +28,7 @@ func (x *accountsTx) rename(e *edit) {
 }
 
 // namesake finds another user who has the name that an edit takes; its number is 0 when there is none.
-func (x *accountsTx) namesake(e edit) (uint64, account, error) {
+func (x *accountsTx) namesake(e *edit) (uint64, account, error) {
 	if e.claims == "" {
 		return 0, account{}, nil
 	}

@@ -167,7 +167,7 @@ func (w *resourceWriter) lay(x *accountsTx, e *edit, r dirsync.Resource) error {
 	if err := x.weigh(e); err != nil || e.same {
 		return err
 	}
-	return w.conflict(x, *e, r.Name)
+	return w.conflict(x, e, r.Name)
 }
 
 // sameResource tells whether a client sees the same.
@@ -209,7 +209,7 @@ func (w *resourceWriter) check(x *accountsTx, r dirsync.Resource) error {
 }
 
 // conflict finds another resource that has what an edit takes.
-func (w *resourceWriter) conflict(x *accountsTx, e edit, name string) error {
+func (w *resourceWriter) conflict(x *accountsTx, e *edit, name string) error {
 	seq, other, err := x.namesake(e)
 	field := nameAttribute(x.a.kind())
 	if folded := dirsync.Fold(name); x.a.kind() == dirsync.KindGroup && (e.seq == 0 || folded != dirsync.Fold(x.a.nameOf(e.was))) {

@@ -45,7 +45,7 @@ func (v *verifier) accounts(x, groups *accountsTx, sizes map[uint64]uint64) erro
 		if r.said != nil {
 			told++
 		}
-		if other, q, err := x.namesake(edit{seq: seq, now: r, claims: dirsync.Fold(r.said.called())}); err != nil || other != 0 {
+		if other, q, err := x.namesake(&edit{seq: seq, now: r, claims: dirsync.Fold(r.said.called())}); err != nil || other != 0 {
 			v.found("%ss %s and %s have the same user name, or it cannot be looked for: %v", noun, r.ID, q.ID, err)
 		}
 		if seq > x.rows.Sequence() {
