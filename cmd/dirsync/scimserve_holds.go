@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/rs/zerolog"
-
 	"dirsync"
 	"dirsync/web"
 )
@@ -175,7 +173,7 @@ func onList(list []dirsync.Resource, key string) (string, error) {
 func (p *pushing) decide(ctx context.Context, v pushVerdict) (int, error) {
 	n, err := p.guard.decide(ctx, p.handler.Load(), v)
 	if err == nil {
-		p.log.WithLevel(zerolog.InfoLevel).Str("sync", pushed).Str("hold", v.hold.Name()).Bool("approved", v.approve).Int("people", n).Str("by", v.by).
+		p.log.Info().Str("sync", pushed).Str("hold", v.hold.Name()).Bool("approved", v.approve).Int("people", n).Str("by", v.by).
 			Msg("a hold was decided")
 	}
 	return n, err

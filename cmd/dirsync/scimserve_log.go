@@ -28,7 +28,8 @@ const (
 	pushLogFile  = 16 << 20 // bytes, after which another file is begun
 	pushLogFiles = 8        // of each sort; the oldest goes first
 	pushLogEvery = time.Second
-	pushLogWait  = 1 << 20 // bytes that may wait to be written
+	pushLogSoon  = 256 << 10 // bytes that are not kept waiting for pushLogEvery
+	pushLogWait  = 16 << 20  // bytes that may wait to be written
 )
 
 // The sorts of files.
@@ -91,6 +92,9 @@ type pushLog struct {
 	lost   int
 	closed bool
 
+	// news says that something waits, where nothing did before, because an idle daemon is to sleep; much says that much waits.
+	news  chan struct{}
+	much  chan struct{}
 	stop  chan struct{}
 	syncs chan chan error
 	ended chan struct{}
@@ -110,7 +114,7 @@ func openPushLog(dir string, now func() time.Time, log zerolog.Logger) (*pushLog
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder for the history of SCIM requests: %w", err)
 	}
-	l := &pushLog{dir: dir, now: now, log: log, stop: make(chan struct{}), syncs: make(chan chan error), ended: make(chan struct{})}
+	l := &pushLog{dir: dir, now: now, log: log, news: make(chan struct{}, 1), much: make(chan struct{}, 1), stop: make(chan struct{}), syncs: make(chan chan error), ended: make(chan struct{})}
 	l.files[0].sort, l.files[1].sort = pushLogWrites, pushLogReads
 	for _, f := range l.files {
 		l.prune(f.sort, now().UTC())
@@ -136,19 +140,37 @@ func (l *pushLog) add(ev server.Event) {
 		l.lost++
 		return
 	}
+	before := l.waits[i].Len()
 	l.waits[i].Write(line)
 	l.waits[i].WriteByte('\n')
+	wake := l.news
+	switch after := l.waits[i].Len(); {
+	case before < pushLogSoon && after >= pushLogSoon:
+		wake = l.much
+	case before > 0:
+		return
+	}
+	select {
+	case wake <- struct{}{}:
+	default:
+	}
 }
 
 // write writes what waits until it is stopped.
 func (l *pushLog) write() {
 	defer close(l.ended)
-	tick := time.NewTicker(pushLogEvery)
-	defer tick.Stop()
+	var soon <-chan time.Time
 	for {
 		last, waiting := false, chan error(nil)
 		select {
-		case <-tick.C:
+		case <-l.news:
+			if soon == nil {
+				soon = time.After(pushLogEvery)
+			}
+			continue
+		case <-soon:
+			soon = nil
+		case <-l.much:
 		case waiting = <-l.syncs:
 		case <-l.stop:
 			last = true
