@@ -174,7 +174,7 @@ func (b *writing) lookIn(ctx context.Context, g *GroupWriter, last map[string]*w
 	var mu sync.Mutex
 	b.p.each(ctx, len(who)*len(chunks), func(i int) {
 		k := who[i/len(chunks)]
-		in, err := g.check(b.p, k.id, chunks[i%len(chunks)])
+		in, err := g.settled(b.p, k.id, chunks[i%len(chunks)])
 		mu.Lock()
 		defer mu.Unlock()
 		if err != nil {
@@ -198,6 +198,17 @@ func (k *work) everything() bool {
 		}
 	}
 	return true
+}
+
+// settled is check when every replica has heard of what a process has done that ended just before this one began. What this
+// one has tried is remembered.
+func (g *GroupWriter) settled(p *post, account string, groups []string) ([]string, error) {
+	if left := g.w.began.Add(g.w.client.cfg.ReplicaLag).Sub(g.w.client.cfg.Now()); left > 0 {
+		if err := p.pause(left); err != nil {
+			return nil, err
+		}
+	}
+	return g.check(p, account, groups)
 }
 
 // check asks which of at most twenty groups an account is in.
