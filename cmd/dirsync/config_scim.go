@@ -32,14 +32,6 @@ func (f FedBy) String() string {
 	return string(f)
 }
 
-// other is who else there is.
-func (f FedBy) other() FedBy {
-	if f == FedBySCIM {
-		return FedBySyncs
-	}
-	return FedBySCIM
-}
-
 // SCIMConfig is the SCIM 2.0 server over the embedded directory. While syncs fill the directory, clients may only read.
 type SCIMConfig struct {
 	// Listen is an IP address and a port. An address that other machines can reach has TLS, or a proxy in front of it.

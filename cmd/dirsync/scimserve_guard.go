@@ -440,7 +440,6 @@ func (g *pushGuard) stand(ctx context.Context, what heldKind, list []dirsync.Res
 			return h, false, err
 		}
 		delete(g.open, what)
-		is = false
 		fallthrough
 	case !is && len(list) > 0:
 		err := g.hold(ctx, what, dirsync.Hold{Reason: fmt.Sprintf("nobody has decided yet about what was held before (%d)", len(list))}, now)

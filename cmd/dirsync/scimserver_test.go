@@ -395,7 +395,6 @@ type pushWorld struct {
 	mu    sync.Mutex
 	users map[string]pushedUser // by userName
 	group map[string]bool       // members, by id; false: they left
-	loose map[string]bool       // members about whom no answer came
 }
 
 // push makes users, changes some, deletes some and puts them into the group, until nobody answers.
