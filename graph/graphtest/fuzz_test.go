@@ -64,6 +64,7 @@ func FuzzSignIn(f *testing.F) {
 	f.Add("contoso.com", form().Encode(), accessToken(f, tenant))
 	f.Add(graphtest.DefaultID, "client_assertion=e30.e30.AA&grant_type=client_credentials", "e30.e30.AA")
 	f.Add("common", "%", "..")
+	f.Add("Contoso.Com", "client_id=simulated~secret.value&grant_type=client_credentials", "0")
 	f.Fuzz(func(t *testing.T, name, body, bearer string) {
 		r := httptest.NewRequest(http.MethodPost, authority, strings.NewReader(body))
 		r.URL.Path = "/" + name + "/oauth2/v2.0/token"
@@ -72,7 +73,10 @@ func FuzzSignIn(f *testing.F) {
 		if w.Code >= 500 || !json.Valid(w.Body.Bytes()) {
 			t.Errorf("form %q: %d %s", body, w.Code, w.Body)
 		}
-		if strings.Contains(w.Body.String(), graphtest.DefaultSecret) {
+		// The service repeats the names that it does not know, so whoever sends the secret as one of them reads it again.
+		form, _ := url.ParseQuery(body)
+		said := name + form.Get("client_id") + form.Get("scope") + form.Get("grant_type")
+		if strings.Contains(w.Body.String(), graphtest.DefaultSecret) && !strings.Contains(said, graphtest.DefaultSecret) {
 			t.Errorf("form %q: the answer holds the secret", body)
 		}
 		r = httptest.NewRequest(http.MethodGet, authority+"/v1.0/users/delta", nil)
