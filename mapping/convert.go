@@ -234,7 +234,7 @@ func (c *converter) choice(s string) (string, string) {
 		return o, ""
 	}
 	reason = "is none of the options"
-	if near := nearest(s, c.field.Options); near != "" {
+	if near := dirsync.Nearest(s, c.field.Options); near != "" {
 		reason += "; the nearest is " + near
 	}
 	return "", reason

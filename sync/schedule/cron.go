@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"dirsync"
 )
 
 // field is one of the five fields of a cron expression.
@@ -183,7 +185,7 @@ func (r *reader) cronValue(t token, f field) (int, error) {
 	}
 	if len(f.names) > 0 {
 		shape += fmt.Sprintf(" or %s to %s", f.names[0], f.names[len(f.names)-1])
-		if near := nearest(t.text, f.names); near != "" && t.text != "" {
+		if near := dirsync.Nearest(t.text, f.names); near != "" && t.text != "" {
 			shape = "did you mean " + near + "?"
 		}
 	}
@@ -213,7 +215,7 @@ func (r *reader) descriptor(first token) (Schedule, error) {
 	}
 	if !first.is("@every") {
 		hint := "write @hourly, @daily, @weekly, @monthly, @yearly or @every 6h"
-		if near := nearest(first.text, []string{"@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually", "@every"}); near != "" {
+		if near := dirsync.Nearest(first.text, []string{"@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually", "@every"}); near != "" {
 			hint = "did you mean " + near + "?"
 		}
 		return Schedule{}, r.fail(first, "no schedule is called "+first.quoted(), hint)

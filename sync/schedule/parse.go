@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"dirsync"
 )
 
 // Parse reads a schedule. Letter case and extra white space count for nothing. The forms:
@@ -145,7 +147,7 @@ func (r *reader) words(first token) (Schedule, error) {
 	hint := "write one of " + strings.Join(forms, ", ") + ", or a cron expression"
 	if slices.Contains([]string{"never", "manual", "off", "none"}, first.lower()) {
 		hint = "did you mean manually?"
-	} else if near := nearest(first.text, forms); near != "" {
+	} else if near := dirsync.Nearest(first.text, forms); near != "" {
 		hint = "did you mean " + near + "?"
 	}
 	return Schedule{}, r.fail(first, "no schedule begins with "+first.quoted(), hint)
@@ -322,7 +324,7 @@ func (r *reader) ordinal(t token) (int, error) {
 	m := ordinalShape.FindStringSubmatch(word)
 	if m == nil {
 		hint := monthlyHint
-		if near := nearest(word, append(ordinalWords()[1:], "last")); near != "" {
+		if near := dirsync.Nearest(word, append(ordinalWords()[1:], "last")); near != "" {
 			hint = "did you mean " + near + "?"
 		}
 		return 0, r.fail(t, t.quoted()+" is not a day of the month", hint)
@@ -394,7 +396,7 @@ func (r *reader) every() (Schedule, error) {
 		}
 		names = append(names, u.name, u.name+"s")
 	}
-	switch near := nearest(unit.text, names); {
+	switch near := dirsync.Nearest(unit.text, names); {
 	case unit.text == "" || unit.text == ",":
 		return Schedule{}, r.fail(unit, "a unit is missing here", "write minutes, hours or days")
 	case unit.is("second") || unit.is("seconds"):

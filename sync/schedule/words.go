@@ -8,6 +8,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"dirsync"
 )
 
 // ParseError says what is wrong with a text, where, and what to write instead.
@@ -166,7 +168,7 @@ func (r *reader) weekday(t token, hint string) (time.Weekday, error) {
 			candidates = append(candidates, name[:3])
 		}
 	}
-	if near := nearest(word, candidates); near != "" {
+	if near := dirsync.Nearest(word, candidates); near != "" {
 		hint = "did you mean " + near + "?"
 	}
 	return 0, r.fail(t, t.quoted()+" is not a day of the week", hint)
@@ -253,7 +255,7 @@ func nearestZone(wrong string) string {
 	if _, err := time.LoadLocation(titled); err == nil && titled != "Local" {
 		return titled
 	}
-	return nearest(wrong, strings.Fields(`UTC Europe/London Europe/Dublin Europe/Lisbon Europe/Madrid Europe/Paris Europe/Brussels
+	return dirsync.Nearest(wrong, strings.Fields(`UTC Europe/London Europe/Dublin Europe/Lisbon Europe/Madrid Europe/Paris Europe/Brussels
 		Europe/Amsterdam Europe/Berlin Europe/Zurich Europe/Vienna Europe/Rome Europe/Prague Europe/Warsaw Europe/Budapest
 		Europe/Copenhagen Europe/Oslo Europe/Stockholm Europe/Helsinki Europe/Athens Europe/Bucharest Europe/Sofia Europe/Kyiv
 		Europe/Istanbul Europe/Moscow Africa/Cairo Africa/Casablanca Africa/Johannesburg Africa/Lagos Africa/Nairobi
@@ -263,36 +265,4 @@ func nearestZone(wrong string) string {
 		Asia/Kolkata Asia/Dhaka Asia/Kathmandu Asia/Bangkok Asia/Jakarta Asia/Singapore Asia/Manila Asia/Hong_Kong Asia/Shanghai
 		Asia/Taipei Asia/Seoul Asia/Tokyo Australia/Perth Australia/Adelaide Australia/Brisbane Australia/Sydney
 		Australia/Melbourne Australia/Lord_Howe Pacific/Auckland Pacific/Honolulu`))
-}
-
-// nearest returns the word most like the misspelt one, or "" when none is like it. Letter case counts for nothing.
-func nearest(wrong string, words []string) string {
-	wrong = strings.ToLower(wrong)
-	best, least := "", min(len(wrong)/3+1, 4)
-	for _, word := range words {
-		if d := distance(wrong, strings.ToLower(word)); d < least || d == least && best == "" {
-			best, least = word, d
-		}
-	}
-	return best
-}
-
-// distance is the Levenshtein distance of two texts, in bytes.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(diagonal+cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
