@@ -417,6 +417,9 @@ func (w *work) posted(ctx context.Context, answer *reply, values dirsync.Values,
 		a.Source = w.ch.Person // it does not say, but nobody else can have made it
 	}
 	people.noted(a.ID, a.Source, name)
+	if w.v == w.c.groups && o == answer.object && len(o.List("members")) == 0 {
+		w.c.members.made(a.ID)
+	}
 	return a, nil
 }
 

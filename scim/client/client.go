@@ -74,6 +74,8 @@ type Client struct {
 
 	// held are references to people who are not there yet.
 	held *pending
+	// members is what is known of who is in groups, where these are written as a whole.
+	members insight
 
 	mu sync.Mutex
 	// puts says that the target has no PATCH, grouping that this sync has groups.

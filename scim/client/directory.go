@@ -365,12 +365,17 @@ func (d *directory) holder(ctx context.Context, name string) (*scim.Object, erro
 	return o, err
 }
 
-// get reads one resource.
+// get reads one resource, a group without its members.
 func (d *directory) get(ctx context.Context, id string) (*scim.Object, error) {
-	k := call{op: "read one of the " + d.what, method: http.MethodGet, path: d.path(id)}
 	if d.endpoint == "/Groups" {
-		k.query = url.Values{"excludedAttributes": {"members"}}
+		return d.read(ctx, id, url.Values{"excludedAttributes": {"members"}})
 	}
+	return d.read(ctx, id, nil)
+}
+
+// read is get with a query of its own.
+func (d *directory) read(ctx context.Context, id string, query url.Values) (*scim.Object, error) {
+	k := call{op: "read one of the " + d.what, method: http.MethodGet, path: d.path(id), query: query}
 	answer, err := d.c.do(ctx, k)
 	if err != nil {
 		if said(err) != http.StatusBadRequest {

@@ -58,7 +58,9 @@ func (b *batch) memberships(ctx context.Context) {
 				if n >= len(groups) {
 					return
 				}
-				for part := range slices.Chunk(byGroup[groups[n]], b.c.profile.MaxMembers) {
+				for left := byGroup[groups[n]]; len(left) > 0; {
+					part := left[:min(len(left), b.c.together(len(left)))] // the first part may teach that there is no PATCH
+					left = left[len(part):]
 					b.c.join(ctx, groups[n], part, func(j joining, err error) {
 						mu.Lock()
 						defer mu.Unlock()
@@ -105,7 +107,7 @@ func (w *work) partly(err error) error {
 // does not take keeps nobody else out; that somebody is a member already, or is none any more, is what was wanted.
 func (c *Client) join(ctx context.Context, group string, part []joining, failed func(joining, error)) {
 	k := call{op: "change members of a group", method: http.MethodPatch, path: c.groups.dir.path(group)}
-	err := c.sendMembers(ctx, k, c.memberOperations(part))
+	err := c.sendJoinings(ctx, k, group, part)
 	status := said(err)
 	refused := status == http.StatusBadRequest || status == http.StatusNotFound || status == http.StatusConflict || status == http.StatusRequestEntityTooLarge || status == http.StatusUnprocessableEntity
 	switch {
@@ -120,6 +122,25 @@ func (c *Client) join(ctx context.Context, group string, part []joining, failed 
 			failed(j, fmt.Errorf("group %s: %w", group, err))
 		}
 	}
+}
+
+// together is how many of so many memberships of a group are written at once: all, where the group is written as a whole.
+func (c *Client) together(n int) int {
+	if c.usesPut() {
+		return n
+	}
+	return c.profile.MaxMembers
+}
+
+// sendJoinings writes memberships with PATCH, or with PUT where the target has none.
+func (c *Client) sendJoinings(ctx context.Context, k call, group string, part []joining) error {
+	if !c.usesPut() {
+		err := c.sendMembers(ctx, k, c.memberOperations(part))
+		if status := said(err); status != http.StatusNotImplemented && status != http.StatusMethodNotAllowed || !c.noPatch() {
+			return err
+		}
+	}
+	return c.putMembers(ctx, k, group, part)
 }
 
 // sendMembers sends operations, in as many requests as the dialect wants.

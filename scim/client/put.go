@@ -11,7 +11,11 @@ import (
 
 // replace reads an account, changes it, and sends it back as a whole, for targets without PATCH.
 func (w *work) replace(ctx context.Context, id string, m change) (*scim.Object, error) {
-	read, err := w.v.dir.get(ctx, id)
+	get := w.v.dir.get
+	if w.v.urn == scim.GroupURN {
+		get = w.c.wholeGroup
+	}
+	read, err := get(ctx, id)
 	if err != nil {
 		return nil, err
 	}

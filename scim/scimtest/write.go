@@ -51,6 +51,13 @@ func (c *call) put(t *table, e *entry) answer {
 	if err != nil {
 		return c.fail(scim.AsError(err))
 	}
+	for _, m := range o.List("members") {
+		if m, ok := m.(*scim.Object); ok && t == c.groups {
+			if id, _ := m.Text("value"); c.users.find(id) == nil {
+				return c.fail(&scim.Error{Status: 400, SCIMType: scim.InvalidValue, Detail: "There is no user " + id + "."})
+			}
+		}
+	}
 	return c.store(t, e, o)
 }
 
