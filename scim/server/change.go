@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"slices"
 
 	"dirsync"
 	"dirsync/scim"
@@ -197,7 +198,11 @@ func (c *call) revive(k *kind, id string, o *scim.Object, members []string) (out
 			return dirsync.ResourceEdit{}, owned(k)
 		}
 		r.Pending = 0
-		if err := c.take(k, nil, o.Clone(), &r, have); err != nil {
+		o := o.Clone()
+		if _, said := o.Get("active"); !said && k.of == dirsync.KindUser {
+			o.Set("active", true) // It is a new user to the client.
+		}
+		if err := c.take(k, nil, o, &r, have); err != nil {
 			return dirsync.ResourceEdit{}, err
 		}
 		return dirsync.ResourceEdit{Resource: r, Add: members, Only: k.of == dirsync.KindGroup}, nil
@@ -283,6 +288,11 @@ func (c *call) patch(k *kind, id string, body *scim.Object) (outcome, error) {
 		o, changes, err := k.Apply(before, p)
 		if err != nil {
 			return edit, err
+		}
+		if _, said := o.Get("active"); !said && k.of == dirsync.KindUser {
+			// Nobody becomes active because a client has sent null, or nothing, in the place of a status.
+			o, changes = o.Clone(), slices.DeleteFunc(changes, func(ch scim.Change) bool { return ch.Path.URN == "" && ch.Path.Name == "active" })
+			o.Set("active", shownActive(&r))
 		}
 		c.event.Changed = nil
 		for _, ch := range changes {

@@ -18,13 +18,18 @@ type cursor struct {
 	// query is a hash of what is listed, count the size of the pages.
 	query uint64
 	count int
-	// kind is the index of the kind of resource, after the id of the last one that was listed, offset how many were, where
-	// the order is not that of the store.
+	// kind is the index of the kind of resource, and after the id of the last one that was listed. Where the order is not
+	// that of the store, key is by what it was sorted, in JSON; if that is too long to be carried about, it is empty, and
+	// offset says how many were listed.
 	kind   int
 	offset int
+	key    string
 	after  string
 	issued time.Time
 }
+
+// maxSortKey is the longest cursor.key in bytes. A cursor is part of an address.
+const maxSortKey = 512
 
 const macSize = 16
 
@@ -34,6 +39,7 @@ func (s *Server) sealCursor(c cursor) string {
 	b = binary.AppendUvarint(b, uint64(c.kind))
 	b = binary.AppendUvarint(b, uint64(c.offset))
 	b = binary.AppendUvarint(b, uint64(max(0, s.now().Unix())))
+	b = appendText(b, c.key)
 	b = append(b, c.after...)
 	return base64.RawURLEncoding.EncodeToString(append(b, s.mac(b)...))
 }
@@ -64,7 +70,8 @@ func (s *Server) openCursor(text string, query uint64) (c cursor, err error) {
 		return n
 	}
 	c.query, c.count, c.kind, c.offset, c.issued = next(), int(next()), int(next()), int(next()), time.Unix(int64(next()), 0)
-	c.after = string(b)
+	n := min(next(), uint64(len(b)))
+	c.key, c.after = string(b[:n]), string(b[n:])
 	switch {
 	case c.query != query:
 		return c, refuse(http.StatusBadRequest, scim.InvalidCursor, "the cursor belongs to another query; each page needs the same parameters")

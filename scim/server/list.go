@@ -5,7 +5,6 @@ import (
 	"hash/fnv"
 	"io"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -313,62 +312,6 @@ func (l *listing) following() error {
 		return nil
 	}
 	return err
-}
-
-// sorted reads all that match and sorts them. Only what they are sorted by is kept of them.
-func (l *listing) sorted() error {
-	type entry struct {
-		item
-		key *scim.Object
-	}
-	var all []entry
-	key := scim.Projection{Only: []scim.Path{l.by}}
-	err := l.each(cursor{}, func(it item, o *scim.Object) (bool, error) {
-		if len(all) == l.s.limits.Sorted {
-			return false, refuse(http.StatusBadRequest, scim.TooMany, "more than %d resources cannot be sorted; add a filter, or leave out sortBy", l.s.limits.Sorted)
-		}
-		k := l.kinds[it.kind]
-		if o == nil {
-			var err error
-			if o, err = l.whole(k, &it.r, key); err != nil {
-				return false, err
-			}
-		}
-		it.r = dirsync.Resource{ID: it.r.ID}
-		all = append(all, entry{it, k.Project(o, key)})
-		return true, nil
-	})
-	if err != nil {
-		return err
-	}
-	slices.SortStableFunc(all, func(a, b entry) int { return l.order(a.key, b.key) })
-	l.total = len(all)
-	first := l.start - 1
-	if l.paged {
-		first = l.cursor.offset
-	}
-	first = min(first, len(all))
-	at := first
-	for ; at < len(all) && len(l.page) < l.count; at++ {
-		it := all[at].item
-		r, err := l.call.read(l.kinds[it.kind], it.r.ID)
-		if f, ok := errors.AsType[*failure](err); ok && f.wire.Status == http.StatusNotFound {
-			continue // It was deleted in between.
-		}
-		if err != nil {
-			return err
-		}
-		if it.r = r; !l.fits(it) {
-			break
-		}
-		l.page = append(l.page, it)
-	}
-	if l.paged && at < len(all) && l.count > 0 {
-		next := l.cursor
-		next.offset = at
-		l.next = &next
-	}
-	return nil
 }
 
 // write answers with the page. What it says of it stands in front, because the resources may be sent in parts.
