@@ -67,11 +67,9 @@ func (g *pushGuard) decide(ctx context.Context, s *server.Server, v pushVerdict)
 	if err := g.carryOut(ctx, s, meant, v.approve); err != nil {
 		return 0, fmt.Errorf("%s hold %s: %w", verb, v.hold.Name(), err)
 	}
+	// Who is pending stays noted: a client may have asked again meanwhile. The others are forgotten when the list is read.
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, r := range meant {
-		delete(g.pending, pendingID{r.Kind, r.ID})
-	}
 	if len(meant) < len(list) {
 		return len(meant), nil
 	}
@@ -100,9 +98,9 @@ func (g *pushGuard) carryOut(ctx context.Context, s *server.Server, list []dirsy
 		all.Go(func() {
 			defer func() { <-places }()
 			if approve {
-				errs[i] = s.Approve(ctx, r.Kind, r.ID, verdict)
+				errs[i] = s.Approve(ctx, r.Kind, r.ID, r.Pending, verdict)
 			} else {
-				errs[i] = s.Withdraw(ctx, r.Kind, r.ID)
+				errs[i] = s.Withdraw(ctx, r.Kind, r.ID, r.Pending)
 			}
 			if dirsync.KindOf(errs[i]) == dirsync.NotFound {
 				errs[i] = nil

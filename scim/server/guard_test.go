@@ -67,7 +67,7 @@ func TestHoldDelete(t *testing.T) {
 	r.do("POST", "/Users", `{'userName':'other','externalId':'x2'}`).want(409, "uniqueness")
 	r.do("PATCH", "/Users/"+other, patch(`{'op':'replace','path':'userName','value':'anna.new'}`)).want(409, "uniqueness")
 	// Nobody is in the way of a name that is free.
-	if err := r.server.Approve(t.Context(), dirsync.KindUser, id, server.Allow); err != nil {
+	if err := r.server.Approve(t.Context(), dirsync.KindUser, id, dirsync.Delete, server.Allow); err != nil {
 		t.Fatal(err)
 	}
 	if _, ok := r.store.get(dirsync.KindUser, id); ok {
@@ -108,7 +108,7 @@ func TestHoldDeactivate(t *testing.T) {
 	}
 	// Approved, and rejected.
 	r.do("PATCH", "/Users/"+id, off).want(200)
-	if err := r.server.Approve(t.Context(), dirsync.KindUser, id, server.Allow); err != nil {
+	if err := r.server.Approve(t.Context(), dirsync.KindUser, id, dirsync.Deactivate, server.Allow); err != nil {
 		t.Fatal(err)
 	}
 	if k := kept(); k.Active || k.Pending != 0 {
@@ -117,7 +117,7 @@ func TestHoldDeactivate(t *testing.T) {
 	r.do("GET", "/Users/"+id, "").want(200).has("active", "false")
 	r.do("PATCH", "/Users/"+id, on).want(200)
 	r.do("PATCH", "/Users/"+id, off).want(200)
-	if err := r.server.Withdraw(t.Context(), dirsync.KindUser, id); err != nil {
+	if err := r.server.Withdraw(t.Context(), dirsync.KindUser, id, dirsync.Deactivate); err != nil {
 		t.Fatal(err)
 	}
 	r.do("GET", "/Users/"+id, "").want(200).has("active", "true").has("title", "'T'")
@@ -125,11 +125,11 @@ func TestHoldDeactivate(t *testing.T) {
 	r.do("PATCH", "/Users/"+id, off).want(200)
 	r.do("DELETE", "/Users/"+id, "").want(204)
 	r.do("GET", "/Users/"+id, "").want(404)
-	if err := r.server.Withdraw(t.Context(), dirsync.KindUser, id); err != nil {
+	if err := r.server.Withdraw(t.Context(), dirsync.KindUser, id, dirsync.Delete); err != nil {
 		t.Fatal(err)
 	}
 	r.do("GET", "/Users/"+id, "").want(200).has("active", "true")
-	if err := r.server.Approve(t.Context(), dirsync.KindUser, "u99", server.Allow); dirsync.KindOf(err) != dirsync.NotFound {
+	if err := r.server.Approve(t.Context(), dirsync.KindUser, "u99", dirsync.Delete, server.Allow); dirsync.KindOf(err) != dirsync.NotFound {
 		t.Errorf("error %v", err)
 	}
 }
@@ -162,7 +162,7 @@ func TestDeleteDeactivates(t *testing.T) {
 	}
 	verdict = server.Hold
 	r.do("DELETE", "/Users/"+id, "").want(204)
-	if err := r.server.Approve(t.Context(), dirsync.KindUser, id, server.Deactivate); err != nil {
+	if err := r.server.Approve(t.Context(), dirsync.KindUser, id, dirsync.Delete, server.Deactivate); err != nil {
 		t.Fatal(err)
 	}
 	if kept, _ := r.store.get(dirsync.KindUser, id); kept.Active || kept.Pending != 0 {
@@ -273,4 +273,38 @@ func TestOtherView(t *testing.T) {
 	r.store.change(dirsync.KindUser, id, func(k *dirsync.Resource) { k.Document = []byte{1, 0, 200, 200, 200} })
 	r.do("GET", "/Users/"+id, "").want(500)
 	r.do("PATCH", "/Users/"+id, patch(`{'op':'replace','path':'nickName','value':'B'}`)).want(500)
+}
+
+// TestDecidedAboutSomethingElse: a decision is about what was shown to whoever decides, and not about what a client has asked
+// for since.
+func TestDecidedAboutSomethingElse(t *testing.T) {
+	verdict, asked := server.Hold, []string{}
+	r := guarded(t, &verdict, &asked)
+	id := r.user("anna")
+	waits := func(want dirsync.ChangeKind) {
+		t.Helper()
+		if kept, ok := r.store.get(dirsync.KindUser, id); !ok || kept.Pending != want || !kept.Active {
+			t.Errorf("there: %t, kept %+v; want it to wait for %s", ok, kept, want)
+		}
+	}
+	decide := func(what dirsync.ChangeKind) {
+		t.Helper()
+		for _, v := range []server.Verdict{server.Allow, server.Deactivate} {
+			if err := r.server.Approve(t.Context(), dirsync.KindUser, id, what, v); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := r.server.Withdraw(t.Context(), dirsync.KindUser, id, what); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.do("PATCH", "/Users/"+id, patch(`{'op':'replace','path':'active','value':false}`)).want(200)
+	decide(dirsync.Delete)
+	waits(dirsync.Deactivate)
+	r.do("DELETE", "/Users/"+id, "").want(204)
+	decide(dirsync.Deactivate)
+	waits(dirsync.Delete)
+	r.do("POST", "/Users", `{'userName':'anna'}`).want(201)
+	decide(dirsync.Delete)
+	waits(0)
 }

@@ -195,10 +195,11 @@ func (s *Server) Resume(ctx context.Context) error {
 	}
 }
 
-// Approve carries out what waits for approval, and does nothing if nothing does. Verdict is Allow, or Deactivate to keep
-// a deleted user inactive.
-func (s *Server) Approve(ctx context.Context, k dirsync.Kind, id string, verdict Verdict) error {
-	return s.settle(ctx, k, id, func(kind *kind, edit *dirsync.ResourceEdit) error {
+// Approve carries out what waits for approval, and does nothing if it is not what, Delete or Deactivate, that waits: a client
+// may have asked for something else since it was shown to whoever approves. Verdict is Allow, or Deactivate to keep a deleted
+// user inactive.
+func (s *Server) Approve(ctx context.Context, k dirsync.Kind, id string, what dirsync.ChangeKind, verdict Verdict) error {
+	return s.settle(ctx, k, id, what, func(kind *kind, edit *dirsync.ResourceEdit) error {
 		r := &edit.Resource
 		switch {
 		case r.Pending == dirsync.Delete && verdict == Deactivate && k == dirsync.KindUser:
@@ -212,23 +213,23 @@ func (s *Server) Approve(ctx context.Context, k dirsync.Kind, id string, verdict
 	})
 }
 
-// Withdraw drops what waits for approval: the resource is again what it was before the client's request, and the client
-// sees it so.
-func (s *Server) Withdraw(ctx context.Context, k dirsync.Kind, id string) error {
-	return s.settle(ctx, k, id, func(_ *kind, edit *dirsync.ResourceEdit) error {
+// Withdraw drops what waits for approval, if it is what that waits: the resource is again what it was before the client's
+// request, and the client sees it so.
+func (s *Server) Withdraw(ctx context.Context, k dirsync.Kind, id string, what dirsync.ChangeKind) error {
+	return s.settle(ctx, k, id, what, func(_ *kind, edit *dirsync.ResourceEdit) error {
 		edit.Resource.Pending = 0
 		return nil
 	})
 }
 
-func (s *Server) settle(ctx context.Context, k dirsync.Kind, id string, fn func(*kind, *dirsync.ResourceEdit) error) error {
+func (s *Server) settle(ctx context.Context, k dirsync.Kind, id string, what dirsync.ChangeKind, fn func(*kind, *dirsync.ResourceEdit) error) error {
 	kind := s.users()
 	if k == dirsync.KindGroup {
 		kind = s.groups()
 	}
 	_, err := s.config.Store.EditResource(ctx, k, id, func(r dirsync.Resource) (dirsync.ResourceEdit, error) {
 		edit := dirsync.ResourceEdit{Resource: r}
-		if r.Pending == 0 {
+		if r.Pending == 0 || r.Pending != what {
 			return edit, nil
 		}
 		err := fn(kind, &edit)
