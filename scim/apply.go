@@ -250,11 +250,11 @@ func (e *edit) run(current any) (any, error) {
 	}
 	switch e.op {
 	case Add:
-		out, touched := e.attr.appendNew(list, e.value.([]any))
-		return orNil(onePrimary(out, touched)), nil
+		out, primary := e.attr.appendNew(list, e.value.([]any))
+		return orNil(onePrimary(out, primary)), nil
 	case Replace:
-		out, touched := e.attr.appendNew(nil, e.value.([]any))
-		return orNil(onePrimary(out, touched)), nil
+		out, primary := e.attr.appendNew(nil, e.value.([]any))
+		return orNil(onePrimary(out, primary)), nil
 	}
 	if listed, ok := e.value.([]any); ok {
 		return orNil(e.attr.without(list, listed)), nil

@@ -128,17 +128,19 @@ func (p *places) put(e any, at int) {
 }
 
 // appendNew adds values to a list. One that is there already is not added again; what else is said of it is merged into
-// it. It returns a new list if anything changed, and which values were touched.
-func (a *Attribute) appendNew(list, more []any) (out []any, touched []int) {
+// it. It returns a new list if anything changed, and where the values are that were to be primary.
+func (a *Attribute) appendNew(list, more []any) (out []any, primary []int) {
 	where := a.places(list, more)
 	out = list
 	own := false
 	for _, e := range more {
-		at := where.find(e)
+		at, first := where.find(e), isPrimary(e)
 		if at >= 0 {
 			merged := mergeObjects(out[at], a.mergeable(out[at], e))
 			if sameValue(merged, out[at]) {
-				touched = append(touched, at)
+				if first {
+					primary = append(primary, at)
+				}
 				continue
 			}
 			e = merged
@@ -153,9 +155,11 @@ func (a *Attribute) appendNew(list, more []any) (out []any, touched []int) {
 			out[at] = e
 		}
 		where.put(e, at)
-		touched = append(touched, at)
+		if first {
+			primary = append(primary, at)
+		}
 	}
-	return out, touched
+	return out, primary
 }
 
 // mergeable leaves out of a value that is merged into another one what is immutable and set there: the $ref that a client

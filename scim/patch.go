@@ -121,7 +121,10 @@ func (p *patchParser) operation(v any) error {
 	if ok && !isText && text != nil {
 		return refuse(InvalidPath, "path is %s; it must be a string", describe(text))
 	}
-	value, _ := o.Get("value")
+	value, said := o.Get("value")
+	if op == Add && !said {
+		return refuse(InvalidValue, "an addition needs a value") // RFC 7644 section 3.5.2.1
+	}
 	if strings.TrimSpace(path) == "" {
 		if isText {
 			p.quirk(EmptyPath, "path was empty; taken as none")

@@ -74,7 +74,22 @@ func (e *edit) edit(list []any, hits []int) (any, error) {
 	if e.op != Remove {
 		out = onePrimary(out, hits)
 	}
-	return orNil(slices.DeleteFunc(out, func(v any) bool { return v == nil })), nil
+	return orNil(onceEach(out)), nil
+}
+
+// onceEach leaves out the values that are nil, and all but the first of those that have become the same. The list must be
+// the caller's own.
+func onceEach(list []any) []any {
+	seen := make(map[string]bool, len(list))
+	return slices.DeleteFunc(list, func(v any) bool {
+		if v == nil {
+			return true
+		}
+		key := canonicalText(v)
+		was := seen[key]
+		seen[key] = true
+		return was
+	})
 }
 
 // one edits one value.

@@ -94,7 +94,7 @@ func (c *call) memberOp(k *kind, group string, op scim.Operation, t *tally) erro
 	case op.Path.Filter != nil && op.Op == scim.Remove:
 		return c.removeSelected(k, group, op.Path, t)
 	case op.Path.Filter != nil:
-		return addSelected(op, t)
+		return c.putSelected(k, group, op, t)
 	case op.Op == scim.Add:
 		t.put(ids, true)
 	case op.Op == scim.Replace:
@@ -115,9 +115,9 @@ func selectedID(f scim.Filter) (string, bool) {
 	return id, ok && text && id != "" && cmp.Op == scim.Eq && cmp.Path.URN == "" && cmp.Path.Sub == "" && scim.FoldCase(cmp.Path.Name) == "value"
 }
 
-// addSelected takes an addition to, or replacement of, a member that a filter names. It can say no more than that this
-// member is in.
-func addSelected(op scim.Operation, t *tally) error {
+// putSelected takes an addition to, or replacement of, a member that a filter names. It can say no more than that this
+// member is in; a replacement needs one who is (RFC 7644 section 3.5.2.3: noTarget).
+func (c *call) putSelected(k *kind, group string, op scim.Operation, t *tally) error {
 	id, ok := selectedID(op.Path.Filter)
 	o, _ := op.Value.(*scim.Object)
 	value, has := o.Text("value")
@@ -126,6 +126,21 @@ func addSelected(op scim.Operation, t *tally) error {
 	}
 	if op.Op == scim.Add {
 		t.put([]string{id}, true)
+		return nil
+	}
+	in, known := t.in[id]
+	if !known && !t.only {
+		found, err := c.s.config.Store.IsMember(c.ctx, group, []string{id})
+		switch {
+		case dirsync.KindOf(err) == dirsync.NotFound:
+			return notFound(k)
+		case err != nil:
+			return err
+		}
+		in = found[0]
+	}
+	if !in {
+		return refuse(http.StatusBadRequest, scim.NoTarget, "no value of members is selected by the filter in the path")
 	}
 	return nil
 }
