@@ -124,32 +124,35 @@ func sentence(reason, hint string) string {
 	return reason + ". " + hint
 }
 
-// left lists the first people whom a run left as they were, and counts them all.
+// left lists the first people whom a run left as they were, and counts them all: those who stand rejected, and those whose
+// last change failed, in this run or, if they were not due again, in one before.
 func (w *worker) left(ctx context.Context, r dirsync.Run) (rows []notify.Row, total int) {
 	if r.Status != dirsync.PartialSuccess {
 		return nil, 0
 	}
 	s := w.d.st.Sync(w.name)
 	rejected, err := rejections(ctx, s, notify.MaxRows)
-	if err != nil {
-		w.d.log.Error().Str("sync", w.name).Err(err).Msg("the rejected people could not be listed")
-	}
 	for _, v := range rejected {
 		rows = append(rows, notify.Row{Who: orElse(v.User, v.ID), What: v.Field, Why: v.Reason})
 	}
-	for after := (dirsync.PlanKey{}); r.Counts.Failed > 0 && len(rows) < notify.MaxRows; {
-		outcomes, err := s.Outcomes(ctx, r.ID, after, 500)
-		if err != nil || len(outcomes) == 0 {
-			break
-		}
-		for _, o := range outcomes {
-			after = dirsync.PlanKey{Kind: o.Change.Kind, Seq: o.Change.Seq}
-			if o.Result == dirsync.Failed && len(rows) < notify.MaxRows {
-				rows = append(rows, notify.Row{Who: orElse(o.Change.User, string(o.Change.Person)), What: o.Change.Kind.String(), Why: o.Error})
+	total = r.Counts.Rejected
+	for _, y := range []*store.Sync{s, s.Groups()} {
+		totals, e := y.Totals(ctx)
+		_, failing, e2 := y.Failing(ctx, max(0, notify.MaxRows-len(rows)))
+		total += totals.Failing
+		err = errors.Join(err, e, e2)
+		for _, p := range failing {
+			row := notify.Row{Who: string(p.ID), Why: p.Owed.Error}
+			if last, e := y.ChangesOf(ctx, p.Seq, 1); e == nil && len(last) > 0 {
+				row.Who, row.What = orElse(last[0].Outcome.Change.User, row.Who), last[0].Outcome.Change.Kind.String()
 			}
+			rows = append(rows, row)
 		}
 	}
-	return rows, r.Counts.Rejected + r.Counts.Failed
+	if err != nil {
+		w.d.log.Error().Str("sync", w.name).Err(err).Msg("the people whom the run left as they were could not be listed")
+	}
+	return rows, total
 }
 
 func orElse(text, other string) string {

@@ -26,12 +26,14 @@ type worker struct {
 	cancel            context.CancelFunc
 	ended             sync.WaitGroup
 
-	// mu guards what follows: what the loops showed last and when, who has asked for the next run, and why nothing runs.
+	// mu guards what follows: what the loops showed last and when, who has asked for the next run, why nothing runs, and when
+	// the first of what failed in the last run is due.
 	mu          sync.Mutex
 	apply, read schedule.State
 	looked      [2]time.Time
 	askedBy     string
 	paused      *pause
+	firstDue    time.Time
 }
 
 // The names of the notes in which the store keeps what a worker remembers.
@@ -54,7 +56,7 @@ func (d *daemon) newWorker(ctx context.Context, cfg *Config, name string) (*work
 	}
 	apply, read := clocks(cfg, name)
 	w.applying = schedule.NewLoop(apply, w.apply, schedule.Callbacks{
-		Run: w.runDue, Now: d.now, Problem: w.notStored,
+		Run: w.runDue, Owed: w.owed, Now: d.now, Problem: w.notStored,
 		Save:  func(s schedule.State) error { return d.keepNote(noteSchedule+name, s) },
 		Watch: func(s schedule.State) { w.seen(0, s) },
 	})
@@ -283,7 +285,38 @@ func (w *worker) runDue(ctx context.Context, todo schedule.Todo) schedule.Ending
 		return schedule.Stopped
 	}
 	w.outcome(context.WithoutCancel(ctx), r, err)
+	if err == nil && w.failing(ctx) {
+		return schedule.Partly
+	}
 	return ending(err)
+}
+
+// failing tells whether there are people or groups whose last change failed, and when the first of them is to be tried
+// again. If the store cannot say, the schedule is as though there were nobody.
+func (w *worker) failing(ctx context.Context) (some bool) {
+	var first time.Time
+	people := w.d.st.Sync(w.name)
+	for _, y := range []*store.Sync{people, people.Groups()} {
+		due, who, err := y.Failing(context.WithoutCancel(ctx), 1)
+		if err != nil {
+			w.d.log.Error().Str("sync", w.name).Err(err).Msg("when to try again what failed is not known; it waits for the next time of the schedule")
+			return false
+		}
+		if len(who) > 0 && (!some || due.Before(first)) {
+			first, some = due, true
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.firstDue = first
+	return some
+}
+
+// owed is when the first of what failed in the last run is to be tried again.
+func (w *worker) owed() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.firstDue
 }
 
 // ending says whether it is worth while to try again before the next time of the schedule. What only a person can put right

@@ -50,13 +50,15 @@ type Run struct {
 	Asked bool      `json:"asked,omitzero"`
 }
 
-// Again is a slot whose run has failed. The zero Again is none.
+// Again is a slot whose run has failed, in whole or in part. The zero Again is none.
 type Again struct {
 	Slot time.Time `json:"slot,omitzero"`
-	// Failed is how many of its runs have failed.
+	// Failed is how many of its runs have failed, in whole or in part.
 	Failed int `json:"failed,omitzero"`
-	// At is when it runs again, outside of blackouts; zero while that run is due or under way.
-	At time.Time `json:"at,omitzero"`
+	// At is when it runs again, outside of blackouts; zero while that run is due or under way. Later says that this is later
+	// than Policy.Retry has it, because nothing that failed is due before.
+	At    time.Time `json:"at,omitzero"`
+	Later bool      `json:"later,omitzero"`
 }
 
 // LastRun is a run that ended.
@@ -165,7 +167,10 @@ func (c Clock) again(s State, now time.Time) State {
 		s.Again = Again{}
 		return s
 	}
-	// A clock that was ahead for a while must not put it off.
+	// A clock that was ahead for a while must not put it off; a day is the longest that anything is.
+	if s.Again.Later {
+		pause = max(pause, 24*time.Hour)
+	}
 	if s.Again.At.After(now.Add(pause)) {
 		s.Again.At = now.Add(pause)
 	}
@@ -218,22 +223,51 @@ func (c Clock) RunEnded(s State, now time.Time) (State, Todo) {
 // RunFailed says that the run has ended, and has failed for a reason that may pass. If it was for a slot, that runs again as
 // Policy.Retry says, unless the next slot comes first; a wish is not repeated, because whoever had it is told.
 func (c Clock) RunFailed(s State, now time.Time) (State, Todo) {
-	slot, failed := s.Run.Slot, 1
+	slot := s.Run.Slot
 	s, ended := c.ended(s, now)
-	if !ended || slot.IsZero() {
-		return c.Tick(s, now)
+	if ended && !slot.IsZero() {
+		s = c.repeat(s, slot, time.Time{})
 	}
+	return c.Tick(s, now)
+}
+
+// RunOwes says that the run has ended, and that a part of what it was to do has failed and is due again at a certain time.
+// There is another run then, for the same slot, but never sooner than Policy.Retry says and not if the next slot comes first.
+// After a run that somebody asked for it is the last slot that runs again; where there are no slots, nothing does.
+func (c Clock) RunOwes(s State, due, now time.Time) (State, Todo) {
+	slot := s.Run.Slot
+	s, ended := c.ended(s, now)
+	if ended && !c.Schedule.Manual() {
+		if slot.IsZero() {
+			slot = s.Again.Slot
+		}
+		if slot.IsZero() {
+			slot = c.Schedule.last(now).UTC()
+		}
+		s = c.repeat(s, slot, due.Round(0).UTC())
+	}
+	return c.Tick(s, now)
+}
+
+// repeat plans another run for a slot, after the run that has just ended and not before a certain time.
+func (c Clock) repeat(s State, slot, due time.Time) State {
+	failed := 1
 	if s.Again.Slot.Equal(slot) {
 		failed += s.Again.Failed
 	}
 	s.Again = Again{}
-	if pause, retries := c.Policy.retry(failed); retries && s.Due.IsZero() && !c.Schedule.Manual() {
-		at := s.LastRun.Ended.Add(pause)
-		if next := c.nextDue(s); next.IsZero() || c.Policy.free(at).Before(next) {
-			s.Again = Again{Slot: slot, Failed: failed, At: at}
-		}
+	pause, retries := c.Policy.retry(failed)
+	if !retries || !s.Due.IsZero() || c.Schedule.Manual() {
+		return s
 	}
-	return c.Tick(s, now)
+	again := Again{Slot: slot, Failed: failed, At: s.LastRun.Ended.Add(pause)}
+	if due.After(again.At) {
+		again.At, again.Later = due, true
+	}
+	if next := c.nextDue(s); next.IsZero() || c.Policy.free(again.At).Before(next) {
+		s.Again = again
+	}
+	return s
 }
 
 // ended closes the run that is under way; false if there is none.

@@ -254,6 +254,49 @@ func TestClock(t *testing.T) {
 			2026-03-08 12:00 tick -> run slot 2026-03-08 02:00
 			2026-03-08 12:00 began -> wait 2026-03-09 02:00
 			2026-03-08 12:10 ended -> wait 2026-03-09 02:00`},
+		{"what failed in part runs again when it is due", weekly, schedule.Policy{Retry: schedule.Retries()}, `
+			2026-03-02 12:00 started -> wait 2026-03-08 02:00
+			2026-03-08 02:00 tick -> run slot 2026-03-08 02:00
+			2026-03-08 02:00 began -> wait 2026-03-15 02:00
+			2026-03-08 02:30 owes 2026-03-08 02:41 -> wait 2026-03-08 02:41
+			2026-03-08 02:40 started -> wait 2026-03-08 02:41
+			2026-03-08 02:41 tick -> run slot 2026-03-08 02:00 again 1
+			2026-03-08 02:41 began -> wait 2026-03-15 02:00
+			2026-03-08 02:50 owes 2026-03-09 02:30 -> wait 2026-03-09 02:30
+			2026-03-09 02:30 tick -> run slot 2026-03-08 02:00 again 2
+			2026-03-09 02:30 began -> wait 2026-03-15 02:00
+			2026-03-09 02:35 ended -> wait 2026-03-15 02:00`},
+		{"what is due at once does not run at once", weekly, schedule.Policy{Retry: schedule.Retries()}, `
+			2026-03-08 01:00 started -> wait 2026-03-08 02:00
+			2026-03-08 02:00 tick -> run slot 2026-03-08 02:00
+			2026-03-08 02:00 began -> wait 2026-03-15 02:00
+			2026-03-08 02:30 owes -> wait 2026-03-08 02:35
+			2026-03-08 02:35 tick -> run slot 2026-03-08 02:00 again 1
+			2026-03-08 02:35 began -> wait 2026-03-15 02:00
+			2026-03-08 02:40 owes 2026-03-08 02:00 -> wait 2026-03-08 02:55`},
+		{"what failed in part after the next slot is left to that", daily, schedule.Policy{Retry: schedule.Retries()}, `
+			2026-03-02 01:00 started -> wait 2026-03-02 02:00
+			2026-03-02 02:00 tick -> run slot 2026-03-02 02:00
+			2026-03-02 02:00 began -> wait 2026-03-03 02:00
+			2026-03-02 02:30 owes 2026-03-03 02:30 -> wait 2026-03-03 02:00`},
+		{"a clock that was ahead does not put off what failed in part", weekly, schedule.Policy{Retry: schedule.Retries()}, `
+			2026-03-08 02:00 started -> wait 2026-03-15 02:00
+			2026-03-08 03:00 now -> run asked
+			2026-03-08 03:00 began -> wait 2026-03-15 02:00
+			2026-03-08 03:10 owes 2026-03-14 02:00 -> wait 2026-03-09 03:10`},
+		{"what somebody asked for and failed in part runs again", weekly, schedule.Policy{Retry: schedule.Retries()}, `
+			2026-03-05 12:00 started -> wait 2026-03-08 02:00
+			2026-03-05 12:00 now -> run asked
+			2026-03-05 12:00 began -> wait 2026-03-08 02:00
+			2026-03-05 12:10 owes 2026-03-05 12:25 -> wait 2026-03-05 12:25
+			2026-03-05 12:25 tick -> run slot 2026-03-01 02:00 again 1
+			2026-03-05 12:25 began -> wait 2026-03-08 02:00
+			2026-03-05 12:30 ended -> wait 2026-03-08 02:00
+			2026-03-08 02:00 tick -> run slot 2026-03-08 02:00`},
+		{"by hand, nothing runs again by itself", "manually", schedule.Policy{Retry: schedule.Retries()}, `
+			2026-03-05 12:00 now -> run asked
+			2026-03-05 12:00 began -> wait
+			2026-03-05 12:10 owes 2026-03-05 12:25 -> wait`},
 		{"two runs never overlap, whoever begins them", daily, schedule.Policy{}, `
 			2026-03-02 12:00 now -> run asked
 			2026-03-02 12:00 began -> wait 2026-03-03 02:00
@@ -287,7 +330,17 @@ func TestClock(t *testing.T) {
 					s, todo = c.RunFailed(s, now)
 				case "make up":
 					s, todo = c.MakeUp(s, now)
+				case "owes":
+					s, todo = c.RunOwes(s, time.Time{}, now)
 				default:
+					if due, ok := strings.CutPrefix(event, "owes "); ok {
+						at, err := time.Parse("2006-01-02 15:04", due)
+						if err != nil {
+							t.Fatal(err)
+						}
+						s, todo = c.RunOwes(s, at, now)
+						break
+					}
 					c.Schedule = parse(t, strings.TrimPrefix(event, "reload "), nil)
 					s, todo = c.Reloaded(s, now)
 				}
@@ -474,6 +527,8 @@ func FuzzState(f *testing.F) {
 		s, _ = c.RunBegan(s, now)
 		s, _ = c.RunFailed(s, now.Add(time.Hour))
 		s, _ = c.RunBegan(s, now.Add(2*time.Hour))
+		s, _ = c.RunOwes(s, time.Unix(unix, 0), now.Add(2*time.Hour))
+		s, _ = c.RunBegan(s, now.Add(3*time.Hour))
 		s, _ = c.RunEnded(s, now.Add(3*time.Hour))
 		s, _ = c.MakeUp(s, now)
 		if s, todo := c.SyncNow(s, now.Add(-time.Hour)); !todo.Run || !s.Asked {
@@ -558,7 +613,7 @@ func TestWorld(t *testing.T) {
 		w.clock = schedule.Clock{Name: "staff", Schedule: s, Policy: rapid.SampledFrom(policies).Draw(t, "policy")}
 		w.event(schedule.Clock.Started)
 		start, jumped, failed := w.now, false, false
-		kinds := []string{"wait", "wait", "wait", "wait", "minutes", "restart", "ask", "end", "end", "fail"}
+		kinds := []string{"wait", "wait", "wait", "wait", "minutes", "restart", "ask", "end", "end", "fail", "owe"}
 		if rapid.Bool().Draw(t, "jumps") {
 			kinds = append(kinds, "jump")
 		}
@@ -572,6 +627,17 @@ func TestWorld(t *testing.T) {
 				if w.busy {
 					w.busy, failed = false, true
 					w.event(schedule.Clock.RunFailed)
+				}
+			case "owe":
+				if w.busy {
+					w.busy, failed = false, true
+					due := w.now.Add(time.Duration(rapid.IntRange(-60, 10*24*60).Draw(t, "due")) * time.Minute)
+					w.event(func(c schedule.Clock, s schedule.State, now time.Time) (schedule.State, schedule.Todo) {
+						return c.RunOwes(s, due, now)
+					})
+					if again := w.state.Again.Slot; !again.IsZero() {
+						delete(w.ended, again.String())
+					}
 				}
 			case "jump":
 				jumped = true

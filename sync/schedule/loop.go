@@ -12,6 +12,9 @@ import (
 type Callbacks struct {
 	// Run is one run, and says how it ended. Required.
 	Run func(ctx context.Context, todo Todo) Ending
+	// Owed is when the first of what has failed is due again. It is asked after a run that ended Partly; nil, or a time that
+	// has passed, is as soon as Policy.Retry says.
+	Owed func() time.Time
 	// Save stores the State. An event whose State cannot be stored did not happen: no run begins, somebody who asked is
 	// told, and the end of a run is tried again within a minute. Required.
 	Save func(State) error
@@ -33,6 +36,8 @@ const (
 	Ended Ending = iota
 	// Failed: it is over, and another one before the next slot may do better; see Policy.Retry.
 	Failed
+	// Partly: it is over, and a part of it has failed that another one may do; see Callbacks.Owed.
+	Partly
 	// Stopped: ctx was cancelled and it could not end. It begins again at the next start. Without that it is Ended.
 	Stopped
 )
@@ -73,6 +78,9 @@ func NewLoop(c Clock, s State, calls Callbacks) *Loop {
 	}
 	if calls.Problem == nil {
 		calls.Problem = func(error) {}
+	}
+	if calls.Owed == nil {
+		calls.Owed = func() time.Time { return time.Time{} }
 	}
 	if calls.Watch == nil {
 		calls.Watch = func(State) {}
@@ -115,6 +123,9 @@ func (l *Loop) ended(how Ending) {
 		l.unsaved = Clock.RunEnded
 	case Failed:
 		l.unsaved = Clock.RunFailed
+	case Partly:
+		due := l.calls.Owed()
+		l.unsaved = func(c Clock, s State, now time.Time) (State, Todo) { return c.RunOwes(s, due, now) }
 	case Stopped:
 	}
 }

@@ -25,8 +25,9 @@ type daemon struct {
 	told   []error
 	// skew is how wrong the system's clock is.
 	skew time.Duration
-	// failing is how many of the next runs fail.
+	// failing is how many of the next runs fail: in part, if owed says after how long that is due again.
 	failing int
+	owed    time.Duration
 	// length is how long a run takes.
 	length time.Duration
 	// whole are the runs that ended, began those that began.
@@ -93,7 +94,8 @@ func (d *daemon) start() {
 			defer d.mu.Unlock()
 			d.told = append(d.told, err)
 		},
-		Now: d.now,
+		Now:  d.now,
+		Owed: func() time.Time { return d.now().Add(d.owed) },
 	})
 	over := make(chan struct{})
 	loop := d.loop
@@ -123,6 +125,9 @@ func (d *daemon) run(ctx context.Context, todo schedule.Todo) schedule.Ending {
 	}
 	if d.failing > 0 {
 		d.failing--
+		if d.owed > 0 {
+			return schedule.Partly
+		}
 		return schedule.Failed
 	}
 	d.whole = append(d.whole, todo)
@@ -316,6 +321,29 @@ func TestRetry(t *testing.T) {
 		d.wait(20 * time.Hour)
 		if len(d.began) != 4 || d.stored.Again != (schedule.Again{}) {
 			t.Errorf("began %v, stored %+v", d.began, d.stored)
+		}
+		d.stop()
+	})
+}
+
+// TestPartly lets runs fail in part: the slot runs again when what failed is due, over a restart of the process.
+func TestPartly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDaemon(t, time.Minute, "weekly on sunday at 02:00", nil, schedule.Policy{Retry: schedule.Retries()})
+		d.failing, d.owed = 2, 40*time.Minute
+		d.wait(26*time.Hour + 3*time.Minute)
+		if len(d.began) != 1 || !d.stored.Again.At.Equal(d.stored.LastRun.Ended.Add(d.owed)) {
+			t.Fatalf("began %v, stored %+v", d.began, d.stored)
+		}
+		d.stop()
+		d.start()
+		d.wait(37 * time.Minute)
+		if len(d.began) != 1 {
+			t.Errorf("before it is due: began %v", d.began)
+		}
+		d.wait(time.Hour)
+		if len(d.began) != 3 || len(d.whole) != 1 || d.whole[0].Failed != 2 || !d.whole[0].Slot.Equal(d.began[0].Slot) {
+			t.Errorf("began %v, ended well %v", d.began, d.whole)
 		}
 		d.stop()
 	})
