@@ -36,6 +36,8 @@ type ReadState struct {
 	Fresh int `json:"fresh,omitempty"`
 	// Fingerprint identifies the configuration by which everybody was last planned.
 	Fingerprint string `json:"fingerprint,omitempty"`
+	// Target identifies the target in which the accounts are that people are linked to; empty when that was never said.
+	Target string `json:"target,omitempty"`
 }
 
 // AskedFor returns the names in Asked, and nil when it is empty.

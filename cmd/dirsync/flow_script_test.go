@@ -28,6 +28,7 @@ const anchorNumber = "extensionAttribute15"
 //	entra requests                  prints what was asked since the last time
 //	entra lose KIND                 loses the answer to the next request of a kind, which takes effect
 //	entra throttle KIND N SECONDS   answers N requests of a kind with 429 and Retry-After
+//	entra refuse KIND MESSAGE       answers every request of a kind with 400 and these words
 //	entra shape NAME                in which shape conflicts are told: detail, named, vague
 //	entra administrator NAME        gives somebody an administrator's role
 //	entra mastered NAME             has somebody synchronised from on premises
@@ -63,6 +64,10 @@ func entraCommand(ts *testscript.TestScript, neg bool, args []string) {
 		n, err := strconv.Atoi(args[2])
 		ts.Check(err)
 		faulty(graphtest.Rule{On: graphtest.Kind(args[1]), Times: n, Fault: graphtest.Throttled(args[3])})
+	case "refuse":
+		body, err := json.Marshal(map[string]any{"error": map[string]string{"code": "Request_BadRequest", "message": args[2]}})
+		ts.Check(err)
+		faulty(graphtest.Rule{On: graphtest.Kind(args[1]), Fault: graphtest.Fault{Status: http.StatusBadRequest, Body: string(body)}})
 	case "shape":
 		tenant.SetFaults(graphtest.Faults{Conflict: map[string]graphtest.Conflict{"named": graphtest.ConflictNamed, "vague": graphtest.ConflictVague}[args[1]]})
 	case "administrator":

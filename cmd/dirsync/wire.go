@@ -95,12 +95,12 @@ func (a *app) join(ctx context.Context, cfg *Config, st *store.Store, name strin
 		w.directory = d.Directory
 	}
 	w.engine = &engine.Engine{
-		Sync: name, Target: to.target(), Store: state, Mapping: m, Blocked: blockedAt(sc.From),
+		Sync: name, Target: to.target(), TargetID: sc.To.identity(cfg), Store: state, Mapping: m, Blocked: blockedAt(sc.From),
 		Policy: plan.Policy{WhenDeleted: action(string(sc.WhenDeleted)), WhenOutOfScope: action(string(sc.WhenOutOfScope)),
 			WhenBlocked: action(string(sc.WhenBlocked)), Grace: time.Duration(sc.Grace)},
 		Limits:    limits(sc.Limits),
 		Protected: protect.protected(), ProtectedBy: protect.identity(),
-		Join: sc.Join, Batch: to.batch(),
+		Join: sc.findsBy(mute), Batch: to.batch(),
 		Now: a.now, Log: a.log,
 	}
 	if w.engine.Source, err = from.source(sc, together(m.Properties(), protect.properties())); err != nil {

@@ -224,6 +224,9 @@ func (e *Engine) Plan(ctx context.Context, fn func(dirsync.Person, dirsync.Decis
 	var t tally
 	var pv Preview
 	state, err := e.Store.ReadState(ctx)
+	if err == nil {
+		err = e.recognise(ctx)
+	}
 	if err != nil {
 		return pv, err
 	}

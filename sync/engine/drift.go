@@ -33,6 +33,9 @@ type DriftCounts struct {
 // repair, what is found is written down, and whoever it concerns is planned again by the next run. Nothing is taken for
 // missing unless the list was complete.
 func (e *Engine) Compare(ctx context.Context, repair bool, fn func(Drift) error) (DriftCounts, error) {
+	if err := e.recognise(ctx); err != nil {
+		return DriftCounts{}, err
+	}
 	cmp := &comparing{e: e, repair: repair, fn: fn, links: map[dirsync.Seq]dirsync.Link{}, owners: e.owners()}
 	if err := e.Target.Users(ctx, func(a dirsync.Account) error { return cmp.account(ctx, a) }); err != nil {
 		return cmp.n, fmt.Errorf("list %s: %w", e.Target.Name(), err)
@@ -116,7 +119,7 @@ func (c *comparing) unseen(ctx context.Context, p dirsync.Person) error {
 		return nil
 	}
 	c.n.Missing++
-	return c.found(ctx, Drift{Person: p, Missing: true}, dirsync.Link{Doubt: dirsync.Create}, true)
+	return c.found(ctx, Drift{Person: p, Missing: true}, dirsync.Link{Account: p.Link.Account, Doubt: dirsync.Create}, true)
 }
 
 func (c *comparing) found(ctx context.Context, d Drift, link dirsync.Link, repairable bool) error {

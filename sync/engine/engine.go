@@ -19,7 +19,10 @@ type Engine struct {
 	Sync   string
 	Source dirsync.Source
 	Target dirsync.Target
-	Store  Store
+	// TargetID identifies the target, for people too: "the application at https://app.example/scim/v2". When it is something
+	// else than it was, and the accounts of this sync are not there, nothing is done; see recognise. Empty: it is not known.
+	TargetID string
+	Store    Store
 	// Mapping turns a shadow into values of the target.
 	Mapping *mapping.Mapping
 	// Blocked tells from a shadow that the source does not let the person sign in. Nil: nobody is blocked.
@@ -133,6 +136,9 @@ func (e *Engine) Run(ctx context.Context, opts Options) (dirsync.Run, error) {
 
 // pass is the architecture: read, plan, guard, apply.
 func (e *Engine) pass(ctx context.Context, r *dirsync.Run, t *tally, opts Options) error {
+	if err := e.sameTarget(ctx, r); err != nil {
+		return err
+	}
 	if e.group == nil {
 		if err := e.read(ctx, r); err != nil {
 			return fmt.Errorf("read: %w", err)

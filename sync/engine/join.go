@@ -34,8 +34,9 @@ func (j *joining) find(ctx context.Context, people []dirsync.Person, decisions [
 	}
 	var open []int
 	for i, d := range decisions {
-		// Somebody whose creation is in doubt may have an account already, which the target finds first.
-		if d.Change != nil && d.Change.Kind == dirsync.Create && d.Change.Account == "" {
+		// Somebody whose creation is in doubt may have an account already, which the target finds first; and an account that
+		// seems to be missing may have been made again by hand.
+		if d.Change != nil && d.Change.Kind == dirsync.Create && (d.Change.Account == "" || people[i].Link.Doubt == dirsync.Create && d.Change.Account == people[i].Link.Account) {
 			open = append(open, i)
 		}
 	}

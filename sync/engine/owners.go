@@ -20,8 +20,10 @@ func (e *Engine) owners() *owners {
 	if f, ok := e.Target.(dirsync.Forgetful); !ok || !f.Forgets() {
 		return nil
 	}
-	return &owners{e: e, seed: maphash.MakeSeed()}
+	return newOwners(e)
 }
+
+func newOwners(e *Engine) *owners { return &owners{e: e, seed: maphash.MakeSeed()} }
 
 // of finds the person whose account this is, if it is anybody's of this sync.
 func (o *owners) of(ctx context.Context, account string) (p dirsync.Person, found bool, err error) {

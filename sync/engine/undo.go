@@ -144,6 +144,9 @@ func (e *Engine) Undo(ctx context.Context, t Taking) (dirsync.Run, error) {
 	if err := e.recover(ctx); err != nil {
 		return dirsync.Run{}, fmt.Errorf("recover the last run: %w", err)
 	}
+	if err := e.recognise(ctx); err != nil {
+		return dirsync.Run{}, fmt.Errorf("%s: %w", op, err)
+	}
 	// What is found is kept until it is clear that it is what was seen, so that an ordinary run is read only once.
 	found := &taken{room: 5 * e.batch()}
 	pv, err := e.PreviewUndo(ctx, t, found.add)
