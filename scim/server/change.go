@@ -115,104 +115,6 @@ func (c *call) manyMembers(group string) (bool, error) {
 	return len(some) > maxShown, err
 }
 
-// create makes a resource of what a client sent, or brings back one that a client has deleted.
-func (c *call) create(k *kind, body *scim.Object) (outcome, error) {
-	if c.match != "" {
-		return outcome{}, refuse(http.StatusPreconditionFailed, "", "what is not there yet has no version")
-	}
-	o, quirks, err := k.Accept(body)
-	c.event.Quirks = append(c.event.Quirks, quirks...)
-	if err != nil {
-		return outcome{}, err
-	}
-	c.event.Name, _ = o.Text(k.name)
-	c.event.Name = clip(c.event.Name, maxKey)
-	members, err := memberIDs(o.List("members"))
-	if err != nil {
-		return outcome{}, err
-	}
-	c.event.Changed = changed(nil, o)
-	if external, _ := o.Text("externalId"); external != "" && len(external) <= maxKey {
-		found, err := c.s.config.Store.FindResources(c.ctx, k.of, dirsync.ByExternalID, external, 16)
-		if err != nil {
-			return outcome{}, err
-		}
-		for i := range found {
-			if invisible(&found[i]) {
-				return c.revive(k, found[i].ID, o, members)
-			}
-		}
-	}
-	fresh, have := dirsync.Resource{Kind: k.of}, known{}
-	for {
-		fresh = dirsync.Resource{Kind: k.of}
-		err := c.takeNew(k, o, &fresh, &have)
-		if ask, ok := err.(*question); ok { //nolint:errorlint // take returns it as it is
-			if err = c.lookUp(ask.people, &have); err == nil {
-				continue
-			}
-		}
-		if err != nil {
-			return outcome{}, err
-		}
-		break
-	}
-	r, err := c.s.config.Store.CreateResource(c.ctx, fresh, members)
-	if err != nil {
-		return c.taken(k, o, members, err)
-	}
-	c.event.ID = r.ID
-	return outcome{status: http.StatusCreated, r: r}, c.arrived(k, &r)
-}
-
-// takeNew is take for a resource that is not there yet: nobody is asked whether it may be inactive.
-func (c *call) takeNew(k *kind, o *scim.Object, r *dirsync.Resource, have *known) error {
-	active, said := o.Bool("active")
-	r.Active = active || !said
-	return c.take(k, nil, o, r, have)
-}
-
-// taken answers a creation whose name somebody has: by bringing them back if a client has deleted them.
-func (c *call) taken(k *kind, o *scim.Object, members []string, conflict error) (outcome, error) {
-	if dirsync.KindOf(conflict) != dirsync.Conflict {
-		return outcome{}, c.explain(conflict)
-	}
-	found, err := c.s.config.Store.FindResources(c.ctx, k.of, dirsync.ByName, c.event.Name, 1)
-	if err != nil {
-		return outcome{}, err
-	}
-	if len(found) == 0 || !invisible(&found[0]) {
-		return outcome{}, c.explain(conflict)
-	}
-	return c.revive(k, found[0].ID, o, members)
-}
-
-// revive brings back a resource that a client has deleted: under its id, with what the client says now.
-func (c *call) revive(k *kind, id string, o *scim.Object, members []string) (outcome, error) {
-	c.event.ID = id
-	r, err := c.edit(k, id, func(r dirsync.Resource, have *known) (dirsync.ResourceEdit, error) {
-		switch {
-		case !invisible(&r):
-			return dirsync.ResourceEdit{}, refuse(http.StatusConflict, scim.Uniqueness, "%s is in use by another resource", k.name)
-		case r.Source != "":
-			return dirsync.ResourceEdit{}, owned(k)
-		}
-		r.Pending = 0
-		o := o.Clone()
-		if _, said := o.Get("active"); !said && k.of == dirsync.KindUser {
-			o.Set("active", true) // It is a new user to the client.
-		}
-		if err := c.take(k, nil, o, &r, have); err != nil {
-			return dirsync.ResourceEdit{}, err
-		}
-		return dirsync.ResourceEdit{Resource: r, Add: members, Only: k.of == dirsync.KindGroup}, nil
-	})
-	if err != nil {
-		return outcome{}, c.explain(err)
-	}
-	return outcome{status: http.StatusCreated, r: r}, c.arrived(k, &r)
-}
-
 // replace is PUT.
 func (c *call) replace(k *kind, id string, body *scim.Object) (outcome, error) {
 	var reported, only bool
@@ -372,10 +274,21 @@ func (c *call) explain(err error) error {
 	case e.Kind == dirsync.Conflict:
 		return &failure{wire: scim.Error{Status: http.StatusConflict, SCIMType: scim.Uniqueness, Detail: attribute(field) + " is in use by another resource"}}
 	case e.Kind == dirsync.Invalid && (field == "members" || field == "" && c.event.Resource == c.s.groups().Name):
-		return &failure{wire: scim.Error{Status: http.StatusBadRequest, SCIMType: scim.InvalidValue,
-			Detail: "members names somebody who is not a user here; users must be created before they join a group"}}
+		return c.noMember(e.Value)
 	case e.Kind == dirsync.Invalid:
 		return &failure{wire: scim.Error{Status: http.StatusBadRequest, SCIMType: scim.InvalidValue, Detail: "the directory does not accept the value of " + attribute(field)}, cause: err}
 	}
 	return err
+}
+
+// noMember says why somebody cannot be a member of a group. Groups within groups are refused, as RFC 7643 section 4.2 leaves
+// it to the server: whoever reads the directory would have to find out who that makes a member.
+func (c *call) noMember(id string) error {
+	if id == "" {
+		return refuse(http.StatusBadRequest, scim.InvalidValue, "members names somebody who is not a user here; users must be created before they join a group")
+	}
+	if _, err := c.s.config.Store.Resource(c.ctx, dirsync.KindGroup, id); err == nil {
+		return refuse(http.StatusBadRequest, scim.InvalidValue, "members names %q, which is a group; members are users here, and groups within groups are not supported", clip(id, 256))
+	}
+	return refuse(http.StatusBadRequest, scim.InvalidValue, "members names %q, who is not a user here; users must be created before they join a group", clip(id, 256))
 }

@@ -33,6 +33,12 @@ func notFound(k *kind) error {
 	return refuse(http.StatusNotFound, "", "there is no such %s", strings.ToLower(k.Name))
 }
 
+// gone says that an error is about a resource that is not there.
+func gone(err error) bool {
+	f, ok := errors.AsType[*failure](err)
+	return ok && f.wire.Status == http.StatusNotFound
+}
+
 // asFailure says how any error is answered.
 func asFailure(err error) *failure {
 	if f, ok := errors.AsType[*failure](err); ok {

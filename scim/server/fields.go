@@ -94,8 +94,13 @@ func groupType() (*scim.ResourceType, error) {
 		case "members":
 			a.SubAttributes = append(a.SubAttributes, scim.Attribute{Name: "display", Mutability: scim.Immutable, Description: "The name of the member."})
 			for j := range a.SubAttributes {
-				if sub := &a.SubAttributes[j]; sub.Name == "value" {
+				switch sub := &a.SubAttributes[j]; sub.Name {
+				case "value":
 					sub.CaseExact = true // An id, and ids are.
+				case "$ref":
+					sub.ReferenceTypes = []string{"User"} // There are no groups within groups.
+				case "type":
+					sub.CanonicalValues = []string{"User"}
 				}
 			}
 		}

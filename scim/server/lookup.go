@@ -2,7 +2,6 @@ package server
 
 import (
 	"encoding/json"
-	"errors"
 	"slices"
 
 	"dirsync"
@@ -181,7 +180,7 @@ func (c *call) findOne(k *kind, l lookup) ([]dirsync.Resource, error) {
 	switch l.by {
 	case byID:
 		r, err := c.read(k, l.value)
-		if f, ok := errors.AsType[*failure](err); ok && f.wire.Status == 404 {
+		if gone(err) {
 			return nil, nil
 		}
 		return []dirsync.Resource{r}, err

@@ -143,6 +143,7 @@ func (c *call) fail(out *reply, err error) {
 	h := out.w.Header()
 	if f.wire.Status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", "Bearer")
+		h.Set("Connection", "close") // Whoever has no token must not keep a connection that others could have.
 	}
 	if f.retry > 0 {
 		h.Set("Retry-After", strconv.Itoa(max(1, int((f.retry+time.Second-1)/time.Second))))

@@ -2,7 +2,6 @@ package server
 
 import (
 	"cmp"
-	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -36,7 +35,7 @@ func (l *listing) sorted() error {
 	for ; at < len(all) && len(l.page) < l.count; at++ {
 		it := all[at].item
 		r, err := l.call.read(l.kinds[it.kind], it.r.ID)
-		if f, ok := errors.AsType[*failure](err); ok && f.wire.Status == http.StatusNotFound {
+		if gone(err) {
 			continue // It was deleted in between.
 		}
 		if err != nil {

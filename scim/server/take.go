@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"dirsync"
 	"dirsync/scim"
@@ -54,7 +55,11 @@ func (c *call) edit(k *kind, id string, fn func(dirsync.Resource, *known) (dirsy
 			return r, err
 		}
 	}
-	return dirsync.Resource{}, &failure{wire: scim.Error{Status: http.StatusServiceUnavailable, Detail: "somebody else changes the resource all the time"}, retry: 1}
+	return dirsync.Resource{}, busy()
+}
+
+func busy() error {
+	return &failure{wire: scim.Error{Status: http.StatusServiceUnavailable, Detail: "somebody else changes the resource all the time"}, retry: time.Second}
 }
 
 func (c *call) findOut(ask *question, have *known) error {

@@ -97,6 +97,9 @@ func TestSignIn(t *testing.T) {
 			if got := a.header.Get("WWW-Authenticate"); got != "Bearer" {
 				t.Errorf("WWW-Authenticate %q", got)
 			}
+			if got := a.header.Get("Connection"); got != "close" {
+				t.Errorf("whoever is not signed in keeps the connection: %q", got)
+			}
 		}
 	}
 	r.do("GET", "/Users?access_token=all", "", "Authorization: ").want(401)
