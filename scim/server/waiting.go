@@ -227,7 +227,7 @@ func (s *Server) settle(ctx context.Context, k dirsync.Kind, id string, what dir
 	if k == dirsync.KindGroup {
 		kind = s.groups()
 	}
-	_, err := s.config.Store.EditResource(ctx, k, id, func(r dirsync.Resource) (dirsync.ResourceEdit, error) {
+	r, err := s.config.Store.EditResource(ctx, k, id, func(r dirsync.Resource) (dirsync.ResourceEdit, error) {
 		edit := dirsync.ResourceEdit{Resource: r}
 		if r.Pending == 0 || r.Pending != what {
 			return edit, nil
@@ -235,6 +235,9 @@ func (s *Server) settle(ctx context.Context, k dirsync.Kind, id string, what dir
 		err := fn(kind, &edit)
 		return edit, err
 	})
+	if err == nil && k == dirsync.KindUser && !invisible(&r) {
+		err = s.settleWaiting(ctx, &r) // A reference to somebody who seemed to be gone has waited for them.
+	}
 	if err != nil {
 		return fmt.Errorf("decide what waits for approval: %w", err)
 	}

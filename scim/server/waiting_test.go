@@ -94,3 +94,24 @@ func TestResume(t *testing.T) {
 		}
 	}
 }
+
+// TestManagerIsBack: whoever refers to somebody whose deletion waits, and is rejected, need not wait for the next start.
+func TestManagerIsBack(t *testing.T) {
+	verdict, asked := server.Hold, []string{}
+	r := guarded(t, &verdict, &asked)
+	boss := r.do("POST", "/Users", `{'userName':'boss','externalId':'boss-1'}`).want(201).id()
+	r.do("DELETE", "/Users/"+boss, "").want(204)
+	byID := r.do("POST", "/Users", withManager("first", boss)).want(201).id()
+	byName := r.do("POST", "/Users", withManager("second", "boss-1")).want(201).id()
+	if got := r.manager(byID) + r.manager(byName); got != "" {
+		t.Errorf("somebody who is gone is the manager %s", got)
+	}
+	if err := r.server.Withdraw(t.Context(), dirsync.KindUser, boss, dirsync.Delete); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{byID, byName} {
+		if got := r.manager(id); got != boss {
+			t.Errorf("%s has the manager %q, want %q", id, got, boss)
+		}
+	}
+}
