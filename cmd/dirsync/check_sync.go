@@ -30,7 +30,7 @@ func (a *app) checkStore(ctx context.Context, cfg *Config, names []string, clien
 	if err != nil {
 		return nil, err
 	}
-	if err := checkFeedOf(ctx, cfg, st); err != nil {
+	if err := errors.Join(a.noteForsaken(ctx, cfg, st), checkFeedOf(ctx, cfg, st)); err != nil {
 		return nil, errors.Join(err, a.closeStore(st))
 	}
 	views, err := a.checkSyncs(ctx, cfg, st, names, clients, apps)

@@ -222,6 +222,7 @@ func (d *daemon) reload() error {
 	d.mu.Unlock()
 	if err == nil {
 		d.log.Info().Str("file", d.configPath).Int("syncs", len(d.config().Syncs)).Msg("the configuration was reloaded")
+		d.warnForsaken()
 		return nil
 	}
 	if e, ok := errors.AsType[*ConfigError](err); ok {

@@ -39,6 +39,9 @@ func (a *app) joined(ctx context.Context, names []string, how access, fn func([]
 	if err != nil {
 		return err
 	}
+	if err := a.noteForsaken(ctx, cfg, st); err != nil {
+		return errors.Join(err, a.closeStore(st))
+	}
 	if how.writes() {
 		if err := rightFeed(ctx, cfg, st); err != nil {
 			return errors.Join(err, a.closeStore(st))

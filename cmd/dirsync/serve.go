@@ -175,6 +175,7 @@ func (d *daemon) serve(ctx context.Context, signals <-chan os.Signal, ready func
 		})
 		d.log.Info().Str("at", door.Addr()).Msg("listening")
 	}
+	d.warnForsaken()
 	var manager systemd
 	manager.ready(d.statusLine(d.now()))
 	d.log.Info().Int("syncs", len(d.all())).Int("pid", os.Getpid()).Dur("took", d.now().Sub(d.started)).Msg("ready")

@@ -421,7 +421,7 @@ func (a *app) each(ctx context.Context, names []string, fn func(*wired) error) e
 	if err != nil {
 		return err
 	}
-	if err := rightFeed(ctx, cfg, st); err != nil {
+	if err := errors.Join(a.noteForsaken(ctx, cfg, st), rightFeed(ctx, cfg, st)); err != nil {
 		return errors.Join(err, a.closeStore(st))
 	}
 	var worst error
