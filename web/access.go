@@ -11,8 +11,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
-	"time"
 
 	"dirsync"
 )
@@ -63,85 +61,6 @@ func caller(tokens []Token, header []string) (Token, bool) {
 		return Token{}, false
 	}
 	return tokens[found], true
-}
-
-// Failures are forgiven one by one: an address may fail maxFailures times at once, and then once every forgiveEvery.
-const (
-	maxFailures  = 10
-	forgiveEvery = 6 * time.Second
-	// maxAddresses bounds what is remembered.
-	maxAddresses = 4096
-)
-
-// failures remembers who has sent wrong tokens.
-type failures struct {
-	mu sync.Mutex
-	// until is, for each address, when all its failures are forgiven.
-	until map[netip.Prefix]time.Time
-	swept time.Time
-}
-
-// network is what one attacker has: an IPv4 address, or a /64 of IPv6. What is no address counts as one.
-func network(remote string) netip.Prefix {
-	ap, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	addr := ap.Addr().Unmap().WithZone("")
-	bits := 32
-	if addr.Is6() {
-		bits = 64
-	}
-	p, err := addr.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	return p
-}
-
-// wait says how long an address is refused; zero means that it is not.
-func (f *failures) wait(remote string, now time.Time) time.Duration {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	until, known := f.until[network(remote)]
-	if !known {
-		return 0
-	}
-	return max(0, until.Add(-(maxFailures-1)*forgiveEvery).Sub(now))
-}
-
-// add counts a failure.
-func (f *failures) add(remote string, now time.Time) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.until == nil {
-		f.until = map[netip.Prefix]time.Time{}
-	}
-	key := network(remote)
-	if _, known := f.until[key]; !known && len(f.until) >= maxAddresses && !f.forget(now) {
-		return
-	}
-	from := f.until[key]
-	if from.Before(now) {
-		from = now
-	}
-	f.until[key] = from.Add(forgiveEvery)
-}
-
-// forget makes room: it forgets all who are forgiven, or soon will be. Whoever fails often stays. Looking through them takes
-// its time, so it happens once a second at most; whoever comes anew while there is no room is not remembered, which tokens
-// that cannot be guessed survive.
-func (f *failures) forget(now time.Time) bool {
-	if now.Sub(f.swept) < time.Second && !now.Before(f.swept) {
-		return false
-	}
-	f.swept = now
-	for key, until := range f.until {
-		if !until.After(now.Add(forgiveEvery)) {
-			delete(f.until, key)
-		}
-	}
-	return len(f.until) < maxAddresses
 }
 
 // sameOrigin refuses what a browser sends on behalf of another site. Browsers say so in Origin or Sec-Fetch-Site, and let

@@ -222,20 +222,20 @@ func TestWrongTokensWait(t *testing.T) {
 
 // TestFailuresAreBounded holds that an attacker with many addresses fills no memory, and that those who fail most stay known.
 func TestFailuresAreBounded(t *testing.T) {
-	var f failures
+	var f Guesses
 	for range 2 * maxFailures {
-		f.add("192.0.2.1:1", noon())
+		f.Wrong("192.0.2.1:1", noon())
 	}
 	for i := range 3 * maxAddresses {
-		f.add(fmt.Sprintf("10.%d.%d.%d:1", i>>16, i>>8&255, i&255), noon())
+		f.Wrong(fmt.Sprintf("10.%d.%d.%d:1", i>>16, i>>8&255, i&255), noon())
 	}
 	if n := len(f.until); n > maxAddresses {
 		t.Errorf("got %d addresses, want %d at most", n, maxAddresses)
 	}
-	if f.wait("192.0.2.1:1", noon()) == 0 {
+	if f.Wait("192.0.2.1:1", noon()) == 0 {
 		t.Error("the worst address was forgotten")
 	}
-	f.add("nonsense", noon())
+	f.Wrong("nonsense", noon())
 }
 
 func TestParseToken(t *testing.T) {

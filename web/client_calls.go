@@ -146,6 +146,12 @@ func (c *Client) Explain(ctx context.Context, sync, person string) (Explanation,
 	return get[Explanation](ctx, c, syncPath(sync, "/explain"), url.Values{"person": {person}})
 }
 
+// ExplainPushed is People.ExplainPushed.
+func (c *Client) ExplainPushed(ctx context.Context, person string) ([]Pushed, error) {
+	v, err := get[PushedPeople](ctx, c, "/v1/scim/explain", url.Values{"person": {person}})
+	return v.Pushed, err
+}
+
 // Inbox is People.Inbox.
 func (c *Client) Inbox(ctx context.Context, user string, after NoteKey, limit int) (Inbox, error) {
 	var v Inbox

@@ -70,6 +70,9 @@ type People interface {
 	// Explain says what is known of one person and what a run would do about them. The person is named by id or by user
 	// principal name.
 	Explain(ctx context.Context, sync, person string) (Explanation, error)
+	// ExplainPushed says what is known of the users and groups of the directory that go by a name, and that SCIM clients push,
+	// or that no sync has made. It never returns none.
+	ExplainPushed(ctx context.Context, person string) ([]Pushed, error)
 	// Inbox lists what somebody was told in the application: the unread before the read, each newest first.
 	Inbox(ctx context.Context, user string, after NoteKey, limit int) (Inbox, error)
 	// MarkNotes makes notes of one user read or unread, passing over ids that they do not have, and returns how many are

@@ -95,7 +95,23 @@ func (m *memory) Status(ctx context.Context) (Status, error) {
 	if err == nil {
 		err = m.say("Status", "")
 	}
-	return Status{Version: "v1", Started: noon(), Ready: true, Syncs: []SyncStatus{s}, StoreBytes: 4096, Outbox: Outbox{Waiting: 1, Oldest: noon()}}, err
+	return Status{Version: "v1", Started: noon(), Ready: true, Syncs: []SyncStatus{s}, StoreBytes: 4096, Outbox: Outbox{Waiting: 1, Oldest: noon()},
+		SCIM: &SCIMStatus{Listen: "127.0.0.1:8443", Listening: true, URL: "https://people.example/scim/v2", FedBy: "scim", CertificateExpires: noon(), Users: 3, Held: 1,
+			OpenHolds: 1, Answered: &SCIMAnswered{Since: noon(), Done: 4, Refused: 1}, Tokens: []SCIMToken{{Name: "entra", LastUsed: noon(), LastRequest: pushedBy("GET")}, {Name: "crm", Expires: noon(), Expired: true}}}}, err
+}
+
+// pushedBy is a request of a SCIM client.
+func pushedBy(method string) *SCIMRequest {
+	return &SCIMRequest{Time: noon(), Token: "entra", Method: method, Resource: "User", ID: "u00000001", Name: "ann@contoso.com", Operation: 2, Status: 400,
+		SCIMType: "invalidValue", Detail: "title takes text", Changed: []string{"title"}, Held: true, Quirks: []SCIMQuirk{{"opCase", "Replace"}}}
+}
+
+func (m *memory) ExplainPushed(_ context.Context, person string) ([]Pushed, error) {
+	full := Pushed{ID: "u00000001", Kind: "user", UserName: person, DisplayName: "Ann", ExternalID: "x1", Status: "active", Because: "SCIM clients fill the directory", From: "entra",
+		Source: "p0", Pending: "delete", Hold: "3-1a2b3c4d", Emails: []string{"ann@contoso.com"}, Groups: []string{"Sales"}, Created: noon(), Updated: noon(),
+		Values: json.RawMessage(`{"email":"a"}`), LastChange: pushedBy("POST"), LastRequest: pushedBy("DELETE"), Requests: []SCIMRequest{*pushedBy("DELETE")}}
+	gone := Pushed{ID: "u00000002", Kind: "user", UserName: person, Status: "gone", Because: "a client has deleted them"}
+	return []Pushed{full, gone}, m.say("ExplainPushed", "%s", person)
 }
 
 func (m *memory) Sync(_ context.Context, name string) (SyncStatus, error) {
@@ -201,7 +217,7 @@ func (m *memory) Explain(_ context.Context, sync, person string) (Explanation, e
 	c := ChangeView(m.changes[0])
 	return Explanation{Sync: sync, Person: "p0", User: person, Present: true, Summary: []string{"In step."}, Account: "a0", Active: true,
 		Held: json.RawMessage(`{"email":"a"}`), Faults: []Fault{{"email", "", "is required"}}, Decision: &c, Owed: "held", Due: noon(), Attempts: 2,
-		GraceEnds: noon(), Holds: []Hold{HoldView(heldBy(7))}, Changes: []PersonChange{{Run: "7", At: noon(), Change: c}}}, m.say("Explain", "%s %s", sync, person)
+		GraceEnds: noon(), Holds: []Hold{HoldView(heldBy(7))}, Changes: []PersonChange{{Run: "7", At: noon(), Change: c}}, LastRequest: pushedBy("PATCH")}, m.say("Explain", "%s %s", sync, person)
 }
 
 func (m *memory) Inbox(_ context.Context, user string, after NoteKey, limit int) (Inbox, error) {

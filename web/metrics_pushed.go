@@ -12,6 +12,7 @@ type pushMetrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	quirks   *prometheus.CounterVec
+	refused  *prometheus.CounterVec
 }
 
 func (m *Metrics) pushMetrics() pushMetrics {
@@ -19,6 +20,7 @@ func (m *Metrics) pushMetrics() pushMetrics {
 		requests: m.counter("dirsync_scim_requests_total", "Requests of SCIM clients, by method, resource and status.", "method", "resource", "status"),
 		seconds:  m.histogram("dirsync_scim_request_duration_seconds", "How long SCIM clients waited for answers.", []float64{.0005, .001, .0025, .005, .01, .05, .1, .5, 1, 5, 30}, "method", "resource"),
 		quirks:   m.counter("dirsync_scim_quirks_total", "What was odd in requests of SCIM clients, and understood or left out all the same.", "code"),
+		refused:  m.counter("dirsync_scim_refused_total", "Requests of SCIM clients that were refused because of their token, by code: bad_token, too_many_failures.", "code"),
 	}
 }
 
@@ -40,4 +42,17 @@ func (m *Metrics) Pushed(method, resource string, status int, took time.Duration
 	for _, code := range quirks {
 		m.pushes.quirks.WithLabelValues(m.bounded("quirk", code)).Inc()
 	}
+}
+
+// PushRefused counts a request of a SCIM client without a valid token; waits tells whether it was turned away unheard, because
+// too many wrong ones came from its address.
+func (m *Metrics) PushRefused(waits bool) {
+	if m == nil {
+		return
+	}
+	code := codeBadToken
+	if waits {
+		code = codeFailures
+	}
+	m.pushes.refused.WithLabelValues(code).Inc()
 }

@@ -41,6 +41,8 @@ func measured() *Metrics {
 	m.answered("GET /v1/status", 200, time.Millisecond)
 	m.refused("bad_token")
 	m.Pushed("PATCH", "User", 200, time.Millisecond, []string{"opCase"})
+	m.PushRefused(false)
+	m.PushRefused(true)
 	return m
 }
 
@@ -81,6 +83,7 @@ func TestMetrics(t *testing.T) {
 		`dirsync_api_refused_total{code="bad_token"} 1`,
 		`dirsync_scim_requests_total{method="PATCH",resource="User",status="200"} 1`,
 		`dirsync_scim_quirks_total{code="opcase"} 1`,
+		`dirsync_scim_refused_total{code="bad_token"} 1`, `dirsync_scim_refused_total{code="too_many_failures"} 1`,
 		`go_goroutines`, `process_start_time_seconds`,
 	} {
 		if !strings.Contains(text, want) {

@@ -154,7 +154,9 @@ func schemaTypes() map[string]struct {
 		"Note": answer(Note{}), "Inbox": answer(Inbox{}), "Marked": answer(Marked{}), "Asked": answer(Asked{}), "Health": answer(Health{}),
 		"ChangedPerson": answer(ChangedPerson{}), "Problem": answer(Problem{}), "Frame": answer(frame{}), "Step": answer(Step{}),
 		"SyncNowRequest": asks(wish{}), "DecideRequest": asks(deciding{}), "UndoRequest": asks(undoing{}), "MarkRequest": asks(marking{}, "user", "ids"),
-		"Command": asks(Command{}, "args"),
+		"Command":    asks(Command{}, "args"),
+		"SCIMStatus": answer(SCIMStatus{}), "SCIMAnswered": answer(SCIMAnswered{}), "SCIMToken": answer(SCIMToken{}), "SCIMRequest": answer(SCIMRequest{}),
+		"SCIMQuirk": answer(SCIMQuirk{}), "Pushed": answer(Pushed{}), "PushedPeople": answer(PushedPeople{}),
 	}
 }
 
@@ -350,6 +352,7 @@ func TestAnswersFit(t *testing.T) {
 		"GET /v1/syncs/{sync}/runs":        {"/v1/syncs/staff/runs?limit=2", ""},
 		"GET /v1/syncs/{sync}/progress":    {"/v1/syncs/staff/progress", ""},
 		"GET /v1/syncs/{sync}/explain":     {"/v1/syncs/staff/explain?person=u0", ""},
+		"GET /v1/scim/explain":             {"/v1/scim/explain?person=ann", ""},
 		"POST /v1/syncs/{sync}/sync-now":   {"/v1/syncs/staff/sync-now", `{"by":"ann"}`},
 		"GET /v1/runs/{run}":               {"/v1/runs/7", ""},
 		"GET /v1/runs/{run}/changes":       {"/v1/runs/7/changes?limit=1", ""},

@@ -27,6 +27,7 @@ func routes() []route {
 		{method: get, path: "/v1/syncs/{sync}/runs", doors: api, serve: (*handler).runs},
 		{method: get, path: "/v1/syncs/{sync}/progress", doors: api, free: true, serve: (*handler).progress},
 		{method: get, path: "/v1/syncs/{sync}/explain", doors: api, serve: (*handler).explain},
+		{method: get, path: "/v1/scim/explain", doors: api, serve: (*handler).explainPushed},
 		{method: post, path: "/v1/syncs/{sync}/sync-now", doors: api, changes: true, serve: (*handler).syncNow},
 		{method: get, path: "/v1/runs/{run}", doors: api, serve: (*handler).run},
 		{method: get, path: "/v1/runs/{run}/changes", doors: api, serve: (*handler).changes},

@@ -76,6 +76,23 @@ func (h *handler) explain(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+func (h *handler) explainPushed(w http.ResponseWriter, r *http.Request) error {
+	q, err := parameters(r, "person")
+	if err != nil {
+		return err
+	}
+	person, err := q.required("person")
+	if err != nil {
+		return err
+	}
+	found, err := h.server.Daemon.ExplainPushed(r.Context(), person)
+	if err != nil {
+		return err
+	}
+	h.ok(w, PushedPeople{found})
+	return nil
+}
+
 func (h *handler) inbox(w http.ResponseWriter, r *http.Request) error {
 	var after NoteKey
 	limit, err := page(r, &after, "user")

@@ -32,7 +32,7 @@ type Server struct {
 	// Now is the clock; nil means time.Now. Timers are the runtime's in any case.
 	Now func() time.Time
 
-	failures failures
+	failures Guesses
 	// streams counts the streams and commands that are open.
 	mu      sync.Mutex
 	streams int
@@ -201,13 +201,13 @@ func (h *handler) admit(w http.ResponseWriter, r *http.Request, rt route) error 
 
 func (h *handler) authenticate(r *http.Request) (Token, error) {
 	now := h.server.now()
-	if wait := h.server.failures.wait(r.RemoteAddr, now); wait > 0 {
+	if wait := h.server.failures.Wait(r.RemoteAddr, now); wait > 0 {
 		h.server.Metrics.refused(codeFailures)
 		return Token{}, &refusal{code: codeFailures, detail: "too many wrong tokens came from this address", hint: "Wait, and correct the token.", retryAfter: wait}
 	}
 	t, ok := caller(h.tokens, r.Header.Values("Authorization"))
 	if !ok {
-		h.server.failures.add(r.RemoteAddr, now)
+		h.server.failures.Wrong(r.RemoteAddr, now)
 		h.server.Metrics.refused(codeBadToken)
 		return Token{}, &refusal{code: codeBadToken, detail: "the bearer token is missing or wrong", hint: "Send the header Authorization: Bearer TOKEN."}
 	}

@@ -20,6 +20,8 @@ type Status struct {
 	// StoreBytes is the size of the store's file.
 	StoreBytes int64  `json:"store_bytes"`
 	Outbox     Outbox `json:"outbox"`
+	// SCIM is how the SCIM server stands; absent when the configuration has none.
+	SCIM *SCIMStatus `json:"scim,omitempty"`
 }
 
 // Outbox counts messages to people: those that wait to be delivered, those that were given up, and those of which nobody
@@ -287,6 +289,9 @@ type Explanation struct {
 	Holds []Hold `json:"holds"`
 	// Changes are the latest ones, newest first.
 	Changes []PersonChange `json:"changes"`
+	// LastRequest is the latest request of a SCIM client about their account that was no mere look; absent when none is
+	// remembered.
+	LastRequest *SCIMRequest `json:"last_request,omitempty"`
 }
 
 // Fault is one bad value of a record.

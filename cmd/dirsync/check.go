@@ -258,3 +258,11 @@ func expiry(at, now time.Time) any {
 	}
 	return "on " + day
 }
+
+// plainly is a cell of a table without its colour.
+func plainly(cell any) any {
+	if p, ok := cell.(painted); ok {
+		return p.value
+	}
+	return cell
+}

@@ -222,15 +222,19 @@ func countDown(w io.Writer, terminal bool, wait time.Duration) (stop func()) {
 		return func() {}
 	}
 	quit, ended := make(chan struct{}), make(chan struct{})
+	show := func(left time.Duration) {
+		_, _ = fmt.Fprintf(w, "\r\x1b[K%s%s left; Ctrl-C stops", text, roughly(left.Round(time.Second)))
+	}
 	end := time.Now().Add(wait)
+	show(wait) // and not what is left when a busy machine finds the time
 	go func() {
 		defer close(ended)
 		tick := time.NewTicker(time.Second)
 		defer tick.Stop()
 		for {
-			_, _ = fmt.Fprintf(w, "\r\x1b[K%s%s left; Ctrl-C stops", text, roughly(max(0, time.Until(end)).Round(time.Second)))
 			select {
 			case <-tick.C:
+				show(max(0, time.Until(end)))
 			case <-quit:
 				_, _ = io.WriteString(w, "\r\x1b[K")
 				return

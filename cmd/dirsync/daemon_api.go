@@ -54,6 +54,9 @@ func (d *daemon) standing(ctx context.Context) (web.Status, error) {
 		v.StoreBytes = info.Size()
 	}
 	var err error
+	if v.SCIM, err = d.pushStatus(ctx); err != nil {
+		return v, err
+	}
 	v.Outbox, err = d.outbox(ctx)
 	return v, err
 }

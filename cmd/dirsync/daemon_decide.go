@@ -327,13 +327,13 @@ func (d *daemon) Explain(ctx context.Context, sync, person string) (web.Explanat
 	if err != nil {
 		return web.Explanation{}, err
 	}
-	known, err := d.explain(ctx, joined, p)
+	known, err := d.hosted().explain(ctx, joined, p)
 	if err != nil {
 		return web.Explanation{}, err
 	}
 	v := web.Explanation{Sync: w.name, Person: string(p.ID), User: x.Wanted.User, Name: x.Wanted.Name, Present: p.Gone == dirsync.Present,
 		GoneAt: known.GoneSince, Account: p.Link.Account, Active: p.Link.Active, Held: web.ValuesView(p.Link.Held),
-		Wanted: web.ValuesView(x.Wanted.Values), GraceEnds: x.GraceEnds}
+		Wanted: web.ValuesView(x.Wanted.Values), GraceEnds: x.GraceEnds, LastRequest: known.LastRequest}
 	v.Summary = append(v.Summary, wouldDo(known))
 	if known.ScopeBecause != "" {
 		v.Summary = append(v.Summary, known.ScopeBecause)

@@ -14,6 +14,7 @@ import (
 	"dirsync"
 	"dirsync/mapping"
 	"dirsync/sync/engine"
+	"dirsync/web"
 )
 
 // explainView is everything that is known of one person, as programs read it.
@@ -41,6 +42,8 @@ type explainView struct {
 	// GraceEnds is when the account is deleted, unless they come back.
 	GraceEnds time.Time      `json:"grace_ends,omitzero"`
 	Changes   []exportedView `json:"changes"`
+	// LastRequest is the latest request of a SCIM client about their account that was no mere look.
+	LastRequest *web.SCIMRequest `json:"last_request,omitempty"`
 }
 
 // wayView leads from a group that somebody is a direct member of to a chosen one, if Chosen.
@@ -108,49 +111,75 @@ now, and the latest changes with the runs that made them.
 USER is an object id, the account's id or e-mail address in the directory, or a user
 principal name, e-mail address or display name at the source. Ids and addresses of
 accounts are found at once, however many people there are; for other names everybody
-is looked at. Of somebody whom SCIM clients push it shows the account, what waits for
-approval, and the latest requests instead. Nobody is asked: it goes by what was read last.
+is looked at. Nobody is asked: it goes by what was read last.
+
+Of somebody whom SCIM clients push it shows which token made them, the account, what waits
+for approval, who changed them last, and the latest requests. They are found by id,
+userName, externalId, e-mail address and display name; of those who are not there any
+more it shows what the history remembers.
 
 Exit codes: 0 explained; 1 failed, or nobody goes by that name; 2 the command line or
 the configuration is wrong.`,
 		Example: "  dirsync explain adele@contoso.com\n  dirsync explain u00000012 -o json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			var pushed []web.Pushed
 			if sync == "" {
-				if done, err := a.explainPushed(cmd.Context(), args[0]); done || err != nil {
+				var err error
+				if pushed, err = a.explainPushed(cmd.Context(), args[0]); err != nil {
 					return err
 				}
 			}
-			return a.joined(cmd.Context(), only(sync), looking, func(ws []*wired) error {
-				found, err := whose(cmd.Context(), ws, args[0], false)
-				if err != nil {
-					return err
-				}
-				views := []explainView{}
-				for _, who := range found {
-					v, err := a.explain(cmd.Context(), who.w, who.p)
-					if err != nil {
-						return fmt.Errorf("explain %s: %w", args[0], err)
-					}
-					views = append(views, v)
-				}
-				if a.json() {
-					return writeJSON(a.stdout, map[string]any{"explanations": views})
-				}
-				for i, v := range views {
-					if i > 0 {
-						a.printf("\n")
-					}
-					if err := a.printExplanation(v, groupNames(cmd.Context(), found[i].w.sync)); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
+			return a.explainBoth(cmd.Context(), args[0], only(sync), pushed)
 		},
 	}
 	cmd.Flags().StringVar(&sync, "sync", "", "look in this `sync` only")
 	return cmd
+}
+
+// explainBoth explains somebody whom syncs know, together with what is known of those whom clients push.
+func (a *app) explainBoth(ctx context.Context, key string, syncs []string, pushed []web.Pushed) error {
+	return a.joined(ctx, syncs, looking, func(ws []*wired) error {
+		found, err := whose(ctx, ws, key, false)
+		if dirsync.KindOf(err) == dirsync.NotFound && (len(pushed) > 0 || len(ws) == 0) {
+			err = nil
+		}
+		switch {
+		case err != nil:
+			return err
+		case len(found)+len(pushed) == 0:
+			return errNobodyPushed(key)
+		}
+		views := []explainView{}
+		for _, who := range found {
+			v, err := a.explain(ctx, who.w, who.p)
+			if err != nil {
+				return fmt.Errorf("explain %s: %w", key, err)
+			}
+			views = append(views, v)
+		}
+		if a.json() {
+			return writeJSON(a.stdout, struct {
+				Explanations []explainView `json:"explanations"`
+				Pushed       []web.Pushed  `json:"pushed,omitempty"`
+			}{views, pushed})
+		}
+		for i, v := range pushed {
+			if i > 0 {
+				a.printf("\n")
+			}
+			a.printPushed(v)
+		}
+		for i, v := range views {
+			if i+len(pushed) > 0 {
+				a.printf("\n")
+			}
+			if err := a.printExplanation(v, groupNames(ctx, found[i].w.sync)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func (a *app) explain(ctx context.Context, w *wired, p dirsync.Person) (explainView, error) {
@@ -214,6 +243,16 @@ func (a *app) explain(ctx context.Context, w *wired, p dirsync.Person) (explainV
 	}
 	for _, c := range x.Changes {
 		v.Changes = append(v.Changes, viewExported(x.Runs[c.Run], c.Run, c.Outcome, x.Runs[c.Run].Holds))
+	}
+	if w.directory != nil && p.Link.Account != "" {
+		last, err := a.lastRequest(p.Link.Account)
+		if err != nil {
+			return v, err
+		}
+		if last != nil {
+			r := last.view()
+			v.LastRequest = &r
+		}
 	}
 	return v, nil
 }

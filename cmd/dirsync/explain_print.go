@@ -105,6 +105,9 @@ func (a *app) printFacts(v explainView) {
 	}
 	a.printAccount(v, now)
 	a.printStanding(v, now)
+	if v.LastRequest != nil {
+		a.fact("last request", "of SCIM clients: %s", requestWords(*v.LastRequest, now))
+	}
 	a.fact("a run would", "%s", wouldDo(v))
 }
 

@@ -15,7 +15,6 @@ import (
 	"dirsync"
 	"dirsync/mapping"
 	"dirsync/notify"
-	"dirsync/scim"
 	"dirsync/scim/server"
 	"dirsync/store"
 )
@@ -145,8 +144,11 @@ func (p *pushing) observe(e server.Event) {
 		quirks[i] = string(q.Code)
 	}
 	p.metrics.Pushed(e.Method, e.Resource, e.Status, e.Duration, quirks)
+	if e.Operation == 0 {
+		p.entrance.answered(e)
+	}
 	if e.Status == http.StatusUnauthorized {
-		p.entrance.refused(e.Time)
+		p.entrance.refused(e.Time, false)
 		return // Whoever knocks without a token must not be able to push everybody else out of the history.
 	}
 	if e.Held {
@@ -174,8 +176,10 @@ func (p *pushing) keep(ctx context.Context, told func(context.Context, []dirsync
 	for {
 		select {
 		case <-ctx.Done():
-			p.keepUses(context.WithoutCancel(ctx))
+			last := context.WithoutCancel(ctx)
+			p.keepUses(last)
 			p.resuming.Wait()
+			p.lookAtHolds(last, func(context.Context, []dirsync.Hold) {}) // so that the store knows how many wait; they are told of at the next start
 			return
 		case <-p.guard.made:
 			p.lookAtHolds(ctx, told)
@@ -231,9 +235,10 @@ func (d *daemon) openPushing() (err error) {
 	if cfg.Serve.SCIM == nil {
 		return nil
 	}
-	if d.entrance, err = openDoorway(cfg.Serve.SCIM, d.log); err != nil {
+	if d.entrance, err = openDoorway(cfg.Serve.SCIM, d.log, d.metrics); err != nil {
 		return err
 	}
+	d.entrance.began(d.started, lastOfTokens(pushFolder(cfg)))
 	d.history, err = openPushLog(pushFolder(cfg), d.now, d.log)
 	return err
 }
@@ -258,16 +263,13 @@ func (d *daemon) newPushing(ctx context.Context) (*pushing, error) {
 func (d *daemon) push(w http.ResponseWriter, r *http.Request) {
 	leave, err := d.rest.enter()
 	if err != nil {
-		e := scim.Error{Status: http.StatusServiceUnavailable, Detail: "the directory is being replaced; try again in a moment"}
-		body, _ := e.MarshalJSON() // it has two texts
-		w.Header().Set("Content-Type", scim.MediaType)
-		w.Header().Set("Retry-After", "5")
-		w.WriteHeader(e.Status)
-		_, _ = w.Write(body) // whoever went away is not told
+		answerPush(w, http.StatusServiceUnavailable, "the directory is being replaced; try again in a moment", 5*time.Second)
 		return
 	}
 	defer leave()
-	d.pushing.handler.Load().ServeHTTP(w, r)
+	if d.entrance.admit(w, r, d.pushing.tokens) {
+		d.pushing.handler.Load().ServeHTTP(w, r)
+	}
 }
 
 // tellHeld tells people and metrics of what clients have made wait.

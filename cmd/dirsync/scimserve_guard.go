@@ -63,6 +63,8 @@ type pushGuard struct {
 	open    map[heldKind]dirsync.Hold
 	pending map[pendingID]time.Time // and when that became known
 	told    map[heldKind]toldHold
+	// waiting are the open holds as they were when they were last looked at.
+	waiting []dirsync.Hold
 }
 
 // toldHold is what was told of a list, and when; and what it was when it was last looked at.
@@ -417,10 +419,23 @@ func (g *pushGuard) look(ctx context.Context) ([]dirsync.Hold, error) {
 		g.told[what] = told
 		g.mu.Unlock()
 	}
+	g.mu.Lock()
+	g.waiting = open
+	g.mu.Unlock()
 	if !news {
 		return nil, nil
 	}
 	return open, nil
+}
+
+// glance is how many holds are open and how many are on them, as they were when they were last looked at.
+func (g *pushGuard) glance() (holds, people int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, h := range g.waiting {
+		people += h.People
+	}
+	return len(g.waiting), people
 }
 
 // stand brings one hold up to date, and says whether it is open.
@@ -490,4 +505,30 @@ func (g *pushGuard) all(ctx context.Context, decided bool) ([]dirsync.Hold, erro
 			return out, nil
 		}
 	}
+}
+
+// listed are the open holds. Before the list of those who wait is known, for which everybody would have to be looked at, they are
+// as they were last written down.
+func (g *pushGuard) listed(ctx context.Context) ([]dirsync.Hold, error) {
+	g.loading.Lock()
+	loaded := g.loaded
+	g.loading.Unlock()
+	if loaded {
+		return g.all(ctx, false)
+	}
+	holds, err := g.holds.Holds(ctx, 0, 100)
+	if err != nil {
+		return nil, err
+	}
+	var open []dirsync.Hold
+	for _, h := range holds {
+		switch {
+		case h.Status != dirsync.HoldOpen:
+		case h.Digest == pendingDigest(nil):
+			return g.all(ctx, false) // It was made by a process that was killed before it looked at it.
+		default:
+			open = append(open, h)
+		}
+	}
+	return open, nil
 }

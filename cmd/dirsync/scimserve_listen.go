@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"dirsync"
+	"dirsync/web"
 )
 
 // The bounds of whoever knocks at the doorway. Answers that are long are given more time as they are written.
@@ -33,24 +34,31 @@ const (
 // doorway is where SCIM clients come in. It is open as soon as it exists.
 type doorway struct {
 	listener net.Listener
+	files    *certificateFiles // nil: a proxy does TLS, or nobody
 	tls      *tls.Config
 	log      zerolog.Logger
+	metrics  *web.Metrics
 
-	// mu guards how many were turned away since that was last said.
+	// trust is from where a proxy comes, and guesses who sends wrong tokens.
+	trust   ProxyTrust
+	guesses *web.Guesses
+
+	// mu guards how many were turned away since that was last said, and what was answered since the start.
 	mu      sync.Mutex
 	turned  int
 	saidOff time.Time
+	tally   pushTally
 }
 
 // openDoorway listens as the configuration says.
-func openDoorway(c *SCIMConfig, log zerolog.Logger) (*doorway, error) {
-	d := &doorway{log: log}
+func openDoorway(c *SCIMConfig, log zerolog.Logger, metrics *web.Metrics) (*doorway, error) {
+	d := &doorway{log: log, metrics: metrics, trust: c.BehindProxy, guesses: newGuesses(), tally: pushTally{last: map[string]pushEntry{}}}
 	if c.TLS.IsSet() {
-		files := &certificateFiles{certificate: string(c.TLS.Certificate), key: string(c.TLS.Key), log: log, now: time.Now}
-		if err := files.read(); err != nil {
+		d.files = &certificateFiles{certificate: string(c.TLS.Certificate), key: string(c.TLS.Key), log: log, now: time.Now}
+		if err := d.files.read(); err != nil {
 			return nil, &dirsync.Error{Op: "read the certificate of serve.scim", Kind: dirsync.Invalid, Err: err}
 		}
-		d.tls = &tls.Config{GetCertificate: files.current, MinVersion: tls.VersionTLS12}
+		d.tls = &tls.Config{GetCertificate: d.files.current, MinVersion: tls.VersionTLS12}
 	}
 	l, err := net.Listen("tcp", c.Listen)
 	if err != nil {
@@ -99,13 +107,18 @@ func (d *doorway) serve(ctx context.Context, h http.Handler) error {
 	return nil
 }
 
-// refused notes that somebody was turned away, and says so once a minute.
-func (d *doorway) refused(at time.Time) {
+// refused notes that somebody without a valid token was turned away, and says so once a minute. waits tells those whose token
+// was not even answered, because too many wrong ones came from their address.
+func (d *doorway) refused(at time.Time, waits bool) {
 	if d == nil {
 		return
 	}
+	d.metrics.PushRefused(waits)
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if waits {
+		d.tally.waits++
+	}
 	if d.turned++; at.Sub(d.saidOff) >= time.Minute {
 		d.log.Warn().Int("requests", d.turned).Msg("SCIM clients without a valid token were turned away")
 		d.turned, d.saidOff = 0, at

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -330,6 +331,47 @@ func readPushLog(dir string, q pushQuery) ([]pushEntry, error) {
 	}
 	slices.SortStableFunc(out, func(a, b pushEntry) int { return cmp.Or(b.Time.Compare(a.Time), cmp.Compare(b.Operation, a.Operation)) })
 	return out[:min(len(out), q.limit)], nil
+}
+
+// pushLogTail is how much of the end of the history is read for the last request of each token.
+const pushLogTail = 256 << 10
+
+// lastOfTokens are the last requests of tokens, as far as they are in the end of the history.
+func lastOfTokens(dir string) map[string]pushEntry {
+	last := map[string]pushEntry{}
+	for _, sort := range []string{pushLogWrites, pushLogReads} {
+		names := pushLogNames(dir, sort)
+		if len(names) == 0 {
+			continue
+		}
+		for line := range bytes.Lines(tailOf(names[len(names)-1], pushLogTail)) {
+			var e pushEntry
+			if json.Unmarshal(line, &e) == nil && e.Token != "" && e.Operation == 0 && !e.Time.Before(last[e.Token].Time) {
+				last[e.Token] = e
+			}
+		}
+	}
+	return last
+}
+
+// tailOf is the end of a file; nothing if it cannot be read.
+func tailOf(name string, size int64) []byte {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	if _, err := f.Seek(-size, io.SeekEnd); err != nil {
+		_, err = f.Seek(0, io.SeekStart) // it is shorter than that
+		if err != nil {
+			return nil
+		}
+	}
+	text, err := io.ReadAll(io.LimitReader(f, size))
+	if err != nil {
+		return nil
+	}
+	return text
 }
 
 // readPushFile returns the last requests of a file that are asked for, newest first. Lines that are no entries, such as one

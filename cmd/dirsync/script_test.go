@@ -67,6 +67,7 @@ func TestScripts(t *testing.T) {
 			"age":       ageCommand,
 			"browse":    browseCommand,
 			"opener":    openerCommand,
+			"terminal":  terminalCommand,
 			"scim":      scimCommand,
 			"hold":      holdCommand,
 		},

@@ -125,8 +125,7 @@ func (a *app) printStatus(views []statusView, push *feedStatus) error {
 		}{views, push})
 	}
 	if len(views) == 0 {
-		a.printPushing(push)
-		return nil
+		return a.printPushing(push)
 	}
 	now := a.now()
 	t := NewTable(a.style, "SYNC", "LAST RUN", "STATUS", "PEOPLE", "ACTIVE", "INACTIVE", "REJECTED", "OWED", "FAILING")
@@ -159,9 +158,8 @@ func (a *app) printStatus(views []statusView, push *feedStatus) error {
 	}
 	if push != nil {
 		a.printf("\n")
-		a.printPushing(push)
 	}
-	return nil
+	return a.printPushing(push)
 }
 
 // printParked says until when a run waits, and about how long it takes then, which only the daemon that makes it knows.

@@ -80,6 +80,10 @@ func (d *daemon) glimpse() (web.Status, bool) {
 	if err := d.awake(); err != nil {
 		v.Ready, v.Problem = false, err.Error()
 	}
+	if now := d.pushStanding(); now != nil && v.SCIM != nil {
+		now.Users, now.Groups = v.SCIM.Users, v.SCIM.Groups
+		v.SCIM = now
+	}
 	v.Syncs = slices.Clone(seen.Syncs)
 	for i := range v.Syncs {
 		s := &v.Syncs[i]

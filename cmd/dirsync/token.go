@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -215,20 +216,13 @@ func (a *app) listTokens(tokens []scimToken) error {
 	views := []tokenView{}
 	t := NewTable(a.style, "NAME", "MAY", "CREATED", "BY", "LAST USED", "ENDS")
 	for _, k := range tokens {
-		expired := !k.Expires.IsZero() && !now.Before(k.Expires)
 		views = append(views, tokenView{Name: k.Name, Scopes: k.Scopes, Created: k.Created, By: k.By, Expires: k.Expires, Used: k.Used,
-			BeforeEnds: k.BeforeEnds, Expired: expired})
-		ends, color := "never", plain
-		if !k.Expires.IsZero() {
-			ends = k.Expires.Format(time.DateOnly)
-		}
-		if expired {
-			ends, color = "has ended", red
-		}
+			BeforeEnds: k.BeforeEnds, Expired: k.expired(now)})
+		ends := endOf(k.Expires, k.expired(now))
 		if k.BeforeEnds.After(now) {
-			ends += " (the one before: " + when(k.BeforeEnds, now) + ")"
+			ends.value = fmt.Sprint(ends.value, " (the one before: ", when(k.BeforeEnds, now), ")")
 		}
-		t.Row(k.Name, joinScopes(k.Scopes), when(k.Created, now), k.By, when(k.Used, now), painted{color, ends})
+		t.Row(k.Name, joinScopes(k.Scopes), when(k.Created, now), k.By, when(k.Used, now), ends)
 	}
 	if a.json() {
 		return writeJSON(a.stdout, map[string]any{"tokens": views})
@@ -238,6 +232,17 @@ func (a *app) listTokens(tokens []scimToken) error {
 		return nil
 	}
 	return t.Write(a.stdout)
+}
+
+// endOf says when a token ends.
+func endOf(expires time.Time, expired bool) painted {
+	switch {
+	case expired:
+		return painted{red, "has ended"}
+	case expires.IsZero():
+		return painted{plain, "never"}
+	}
+	return painted{plain, expires.Format(time.DateOnly)}
 }
 
 func (a *app) tokenRotateCommand() *cobra.Command {

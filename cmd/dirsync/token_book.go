@@ -35,6 +35,9 @@ type scimToken struct {
 	BeforeEnds time.Time         `json:"before_ends,omitzero"`
 }
 
+// expired tells whether it has ended.
+func (t *scimToken) expired(now time.Time) bool { return !t.Expires.IsZero() && !now.Before(t.Expires) }
+
 // noted is what the store has for small things.
 type noted interface {
 	Note(ctx context.Context, name string) ([]byte, error)
