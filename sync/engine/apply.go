@@ -260,7 +260,7 @@ func (a *applying) send(ctx context.Context, changes []dirsync.Change) ([]dirsyn
 // again429 sends those changes of a batch again for which the target had no time, until it has. Making a change twice is
 // the same as making it once.
 func (a *applying) again429(ctx context.Context, b dirsync.Batcher, changes []dirsync.Change, applied []dirsync.Applied) error {
-	first := true
+	first, before := true, 0
 	return a.e.patiently(ctx, a.r, func() error {
 		var left []int
 		var late []dirsync.Change
@@ -281,13 +281,20 @@ func (a *applying) again429(ctx context.Context, b dirsync.Batcher, changes []di
 				applied[i] = answers[n]
 			}
 		}
-		first = false
 		var err error
+		still := 0
 		for _, i := range left {
-			if dirsync.KindOf(applied[i].Err) == dirsync.Throttled && !dirsync.RetryAt(applied[i].Err).Before(dirsync.RetryAt(err)) {
+			if dirsync.KindOf(applied[i].Err) != dirsync.Throttled {
+				continue
+			}
+			if still++; !dirsync.RetryAt(applied[i].Err).Before(dirsync.RetryAt(err)) {
 				err = applied[i].Err
 			}
 		}
+		if !first && still < before {
+			a.e.through++
+		}
+		first, before = false, still
 		return err
 	})
 }

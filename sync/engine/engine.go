@@ -45,6 +45,9 @@ type Engine struct {
 	// Retry are the delays after the first, second, … failure of a person's change; the last one repeats. Empty means
 	// DefaultRetry.
 	Retry []time.Duration
+	// Patience is how long a run waits at the most, in all, for a target that wants to be left alone and lets nothing
+	// through; then it ends as a failure, and everybody whom it did not get to stays owed. Zero means DefaultPatience.
+	Patience time.Duration
 	// Batch is how many changes are sent before their outcomes are written down, and about how many records and
 	// decisions make one transaction. Zero means DefaultBatch.
 	Batch int
@@ -64,6 +67,8 @@ type Engine struct {
 	// last is what Progress was told last, waited how long the apply phase has waited for the target.
 	last   Progress
 	waited time.Duration
+	// through grows whenever a target that wants to be left alone lets something through.
+	through int
 }
 
 // DefaultBatch keeps a transaction's memory to a few megabytes and its disk flushes rare.

@@ -54,7 +54,7 @@ func (e *Engine) groupEngine(ctx context.Context) (*Engine, error) {
 	return &Engine{
 		Sync: e.Sync, Source: e.Groups.Source, Target: e.Groups.Target, Store: e.Groups.Store,
 		Policy: e.Policy, Limits: plan.Limits{Deletes: e.Limits.Groups, Deactivations: e.Limits.Groups, Blankings: e.Limits.Blankings},
-		Retry: e.Retry, Batch: e.Batch, Now: e.Now, Log: e.Log,
+		Retry: e.Retry, Patience: e.Patience, Batch: e.Batch, Now: e.Now, Log: e.Log,
 		Outside: e.Groups.Outside, OutsideBy: e.Groups.OutsideBy,
 		group: e.syncedGroups(chosen), groupsFingerprint: e.scopeFingerprint(), creates: e.refill,
 	}, nil
