@@ -129,7 +129,7 @@ func (w *Writer) Find(ctx context.Context, field string, values []dirsync.Value)
 	found, errs := make([][]dirsync.Record, len(chunks)), make([]error, len(chunks))
 	p := w.client.newPost(findAccounts)
 	p.each(ctx, len(chunks), func(i int) {
-		found[i], errs[i] = w.list(p, anyOf(field, chunks[i]))
+		found[i], errs[i] = w.look(p, field, chunks[i])
 	})
 	if err := errors.Join(errs...); err != nil {
 		return nil, firstError(errs)
@@ -151,6 +151,31 @@ func (w *Writer) Find(ctx context.Context, field string, values []dirsync.Value)
 		}
 	}
 	return out, nil
+}
+
+// look finds the accounts with at most fifteen values. Without an anchor nothing else tells who has an account already, so
+// that somebody is believed to have none only when every replica has had the time to hear of what was made before, by a
+// process that ended just before this one began, or by a try of which nothing came back.
+func (w *Writer) look(p *post, field string, values []string) ([]dirsync.Record, error) {
+	at := w.client.cfg.Now()
+	records, err := w.list(p, anyOf(field, values))
+	if err != nil || !w.Forgets() {
+		return records, err
+	}
+	there := map[string]bool{}
+	for _, r := range records {
+		held, _ := w.account(r).Values.Get(field)
+		there[dirsync.Fold(held.Text)] = true
+	}
+	absent := slices.ContainsFunc(values, func(v string) bool { return !there[v] })
+	heard := w.known.uncertain(w.began).Add(w.client.cfg.ReplicaLag)
+	if !absent || !at.Before(heard) {
+		return records, nil
+	}
+	if err := p.pause(heard.Sub(w.client.cfg.Now())); err != nil {
+		return nil, err
+	}
+	return w.list(p, anyOf(field, values))
 }
 
 func firstError(errs []error) error {

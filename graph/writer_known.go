@@ -26,6 +26,8 @@ type acquaintances struct {
 	swept      time.Time
 	// doubts are people who may have an account that nobody has confirmed.
 	doubts map[dirsync.ID]doubt
+	// last is when an account was last sent that may be there.
+	last time.Time
 }
 
 // doubt says when an account was first sent that may be there, and when last.
@@ -54,12 +56,23 @@ func (k *acquaintances) met(person dirsync.ID, account string) {
 func (k *acquaintances) doubted(person dirsync.ID, since, now time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.last = now
 	if d, known := k.doubts[person]; known {
 		since = d.since
 	}
 	if person != "" && len(k.doubts) < mostKnown {
 		k.doubts[person] = doubt{since, now}
 	}
+}
+
+// uncertain is when something was last made of which not everybody need have heard, if that was after a moment.
+func (k *acquaintances) uncertain(since time.Time) time.Time {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.last.After(since) {
+		return k.last
+	}
+	return since
 }
 
 func (k *acquaintances) doubt(person dirsync.ID) (doubt, bool) {
