@@ -253,22 +253,29 @@ func (l *listing) fits(it item) bool {
 	return l.bytes <= l.s.limits.PageBytes || len(l.page) == 0
 }
 
-// numbered is a list of everybody by number. The store skips at little cost, and counts what clients do not see: those
-// whose deletion waits for approval, and those who are kept. So the numbers of a page may begin a little early, and a
-// total be a little large, but nobody is ever left out.
+// numbered is a list of everybody by number.
 func (l *listing) numbered() error {
 	skip, full := l.start-1, false
 	for i, k := range l.kinds {
+		unseen, err := l.s.unseenOf(l.ctx, k)
+		if err != nil {
+			return err
+		}
 		n, err := l.s.config.Store.CountResources(l.ctx, k.of)
 		if err != nil {
 			return err
 		}
+		n = max(0, n-len(unseen))
 		l.total += n
 		if skip >= n || full || l.count == 0 {
 			skip = max(0, skip-n)
 			continue
 		}
-		full, err = l.walk(i, "", skip, nil, func(it item) (bool, error) {
+		after, more, err := l.passOver(k, skip, unseen)
+		if err != nil {
+			return err
+		}
+		full, err = l.walk(i, after, more, nil, func(it item) (bool, error) {
 			if len(l.page) == l.count || !l.fits(it) {
 				return false, nil
 			}

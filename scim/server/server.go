@@ -167,6 +167,7 @@ type kind struct {
 	name        string
 	read, write Scope
 	actions     Actions
+	unseen      unseen
 }
 
 // New checks a configuration and makes a Server of it. The error says everything that is wrong.

@@ -49,6 +49,9 @@ func (c *call) edit(k *kind, id string, fn func(dirsync.Resource, *known) (dirsy
 			if dirsync.KindOf(err) == dirsync.NotFound {
 				return r, notFound(k)
 			}
+			if err == nil {
+				k.unseen.note(&r)
+			}
 			return r, err
 		}
 		if err := c.findOut(ask, &have); err != nil {

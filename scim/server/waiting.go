@@ -175,6 +175,11 @@ func (s *Server) resolve(ctx context.Context, user, text string) error {
 // Resume reads everybody once and takes up the references that waited when the program ended last. Call it after New, in
 // a goroutine of its own; requests are answered meanwhile.
 func (s *Server) Resume(ctx context.Context) error {
+	for _, k := range s.kinds {
+		if err := k.unseen.look(ctx, s, k); err != nil {
+			return fmt.Errorf("count whom clients see: %w", err)
+		}
+	}
 	for after := ""; ; {
 		page, err := s.config.Store.Resources(ctx, dirsync.KindUser, after, 0, scanAtOnce)
 		if err != nil {
@@ -235,6 +240,9 @@ func (s *Server) settle(ctx context.Context, k dirsync.Kind, id string, what dir
 		err := fn(kind, &edit)
 		return edit, err
 	})
+	if err == nil {
+		kind.unseen.note(&r)
+	}
 	if err == nil && k == dirsync.KindUser && !invisible(&r) {
 		err = s.settleWaiting(ctx, &r) // A reference to somebody who seemed to be gone has waited for them.
 	}
