@@ -59,7 +59,10 @@ func newMemory() *memory {
 	return m
 }
 
-func (m *memory) enter(op string) (func(), error) {
+func (m *memory) enter(ctx context.Context, op string) (func(), error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	m.mu.Lock()
 	if m.editing {
 		panic("the store is asked from within an edit")
@@ -80,8 +83,8 @@ func copyOf(r dirsync.Resource) dirsync.Resource {
 	return r
 }
 
-func (m *memory) Resource(_ context.Context, kind dirsync.Kind, id string) (dirsync.Resource, error) {
-	done, err := m.enter("read a resource")
+func (m *memory) Resource(ctx context.Context, kind dirsync.Kind, id string) (dirsync.Resource, error) {
+	done, err := m.enter(ctx, "read a resource")
 	if err != nil {
 		return dirsync.Resource{}, err
 	}
@@ -101,8 +104,8 @@ func keyOf(key dirsync.ResourceKey, text string) string {
 	return dirsync.Fold(text)
 }
 
-func (m *memory) FindResources(_ context.Context, kind dirsync.Kind, key dirsync.ResourceKey, value string, limit int) ([]dirsync.Resource, error) {
-	done, err := m.enter("find resources")
+func (m *memory) FindResources(ctx context.Context, kind dirsync.Kind, key dirsync.ResourceKey, value string, limit int) ([]dirsync.Resource, error) {
+	done, err := m.enter(ctx, "find resources")
 	if err != nil {
 		return nil, err
 	}
@@ -117,8 +120,8 @@ func (m *memory) FindResources(_ context.Context, kind dirsync.Kind, key dirsync
 	return out, nil
 }
 
-func (m *memory) Resources(_ context.Context, kind dirsync.Kind, after string, skip, limit int) ([]dirsync.Resource, error) {
-	done, err := m.enter("list resources")
+func (m *memory) Resources(ctx context.Context, kind dirsync.Kind, after string, skip, limit int) ([]dirsync.Resource, error) {
+	done, err := m.enter(ctx, "list resources")
 	if err != nil {
 		return nil, err
 	}
@@ -136,8 +139,8 @@ func (m *memory) Resources(_ context.Context, kind dirsync.Kind, after string, s
 	return out, nil
 }
 
-func (m *memory) CountResources(_ context.Context, kind dirsync.Kind) (int, error) {
-	done, err := m.enter("count resources")
+func (m *memory) CountResources(ctx context.Context, kind dirsync.Kind) (int, error) {
+	done, err := m.enter(ctx, "count resources")
 	if err != nil {
 		return 0, err
 	}
@@ -214,14 +217,14 @@ func (m *memory) checkMembers(ids []string) error {
 	return nil
 }
 
-func (m *memory) CreateResource(_ context.Context, r dirsync.Resource, members []string) (dirsync.Resource, error) {
-	done, err := m.enter("create a resource")
+func (m *memory) CreateResource(ctx context.Context, r dirsync.Resource, members []string) (dirsync.Resource, error) {
+	done, err := m.enter(ctx, "create a resource")
 	if err != nil {
 		return dirsync.Resource{}, err
 	}
 	defer done()
 	r = copyOf(r)
-	r.ID = ""
+	r.ID, r.Source = "", ""
 	if err := m.conflict(&r); err != nil {
 		return dirsync.Resource{}, err
 	}
@@ -262,8 +265,8 @@ func (m *memory) join(e *entry, users []string, in bool) (changed bool) {
 	return changed
 }
 
-func (m *memory) EditResource(_ context.Context, kind dirsync.Kind, id string, fn func(dirsync.Resource) (dirsync.ResourceEdit, error)) (dirsync.Resource, error) {
-	done, err := m.enter("change a resource")
+func (m *memory) EditResource(ctx context.Context, kind dirsync.Kind, id string, fn func(dirsync.Resource) (dirsync.ResourceEdit, error)) (dirsync.Resource, error) {
+	done, err := m.enter(ctx, "change a resource")
 	if err != nil {
 		return dirsync.Resource{}, err
 	}
@@ -278,13 +281,16 @@ func (m *memory) EditResource(_ context.Context, kind dirsync.Kind, id string, f
 		return dirsync.Resource{}, err
 	}
 	if edit.Delete {
+		m.join(e, slices.Collect(maps.Keys(e.members)), false)
+		for g := range maps.Clone(e.groups) {
+			group := m.kinds[dirsync.KindGroup].byID[g]
+			m.join(group, []string{id}, false)
+			group.r.Version++
+			group.r.Updated = m.now()
+		}
 		s.put(&e.r, false)
 		delete(s.byID, id)
 		s.ids = slices.DeleteFunc(s.ids, func(x string) bool { return x == id })
-		m.join(e, slices.Collect(maps.Keys(e.members)), false)
-		for g := range e.groups {
-			m.join(m.kinds[dirsync.KindGroup].byID[g], []string{id}, false)
-		}
 		return copyOf(e.r), nil
 	}
 	next := copyOf(edit.Resource)
@@ -326,8 +332,8 @@ func same(a, b dirsync.Resource) bool {
 		a.Active == b.Active && a.Values.Equal(b.Values) && bytes.Equal(a.Document, b.Document) && a.Pending == b.Pending
 }
 
-func (m *memory) ResourceMembers(_ context.Context, group, after string, limit int) ([]dirsync.ResourceMember, error) {
-	done, err := m.enter("read members")
+func (m *memory) ResourceMembers(ctx context.Context, group, after string, limit int) ([]dirsync.ResourceMember, error) {
+	done, err := m.enter(ctx, "read members")
 	if err != nil {
 		return nil, err
 	}
@@ -356,8 +362,8 @@ func (m *memory) member(kind dirsync.Kind, id string) dirsync.ResourceMember {
 	return dirsync.ResourceMember{ID: id, Name: cmp.Or(r.Display, r.Name)}
 }
 
-func (m *memory) IsMember(_ context.Context, group string, users []string) ([]bool, error) {
-	done, err := m.enter("read members")
+func (m *memory) IsMember(ctx context.Context, group string, users []string) ([]bool, error) {
+	done, err := m.enter(ctx, "read members")
 	if err != nil {
 		return nil, err
 	}
@@ -373,8 +379,8 @@ func (m *memory) IsMember(_ context.Context, group string, users []string) ([]bo
 	return out, nil
 }
 
-func (m *memory) ResourceGroups(_ context.Context, user string, limit int) ([]dirsync.ResourceMember, error) {
-	done, err := m.enter("read groups")
+func (m *memory) ResourceGroups(ctx context.Context, user string, limit int) ([]dirsync.ResourceMember, error) {
+	done, err := m.enter(ctx, "read groups")
 	if err != nil {
 		return nil, err
 	}
