@@ -17,8 +17,17 @@ type appUser struct {
 	active                                            bool
 }
 
+// application is what tests look into: a simulated one, or this project's own server.
+type application interface {
+	// Users and Groups are all that are there, with all that is known of them.
+	Users() []*scim.Object
+	Groups() []*scim.Object
+	// Put makes or replaces a resource of an endpoint, as somebody who works in the application would, and returns its id.
+	Put(endpoint, body string) string
+}
+
 // appUsers are all users of an application, whatever it shows in lists.
-func appUsers(app *scimtest.App) []appUser {
+func appUsers(app application) []appUser {
 	var out []appUser
 	for _, o := range app.Users() {
 		text := func(o *scim.Object, name string) string { s, _ := o.Text(name); return s }
@@ -43,7 +52,7 @@ type appGroup struct {
 	members            []string
 }
 
-func appGroups(app *scimtest.App) []appGroup {
+func appGroups(app application) []appGroup {
 	var out []appGroup
 	for _, o := range app.Groups() {
 		var g appGroup
@@ -79,7 +88,7 @@ const stranger = `{"schemas":["` + scim.UserURN + `"],"userName":"stranger@other
 	"name":{"givenName":"Strange","familyName":"R"},"emails":[{"type":"work","value":"stranger@other.example"}]}`
 
 // strangers are the accounts of an application that are nobody's, as JSON.
-func strangers(t testing.TB, app *scimtest.App) string {
+func strangers(t testing.TB, app application) string {
 	t.Helper()
 	var out []string
 	for _, o := range app.Users() {

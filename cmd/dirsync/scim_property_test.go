@@ -29,13 +29,13 @@ import (
 //	go test -run TestSCIMFaults ./cmd/dirsync -rapid.checks 20000
 func TestSCIMFaults(t *testing.T) {
 	m := scimWorldMapping(t)
-	rapid.Check(t, func(r *rapid.T) { inBubble(t, func(t *testing.T) { scimFaultsWorld(t, r, m, false) }) })
+	rapid.Check(t, func(r *rapid.T) { inBubble(t, func(t *testing.T) { scimFaultsWorld(t, r, m, false, false) }) })
 }
 
 // TestSCIMFaultsWithGroups is TestSCIMFaults with groups, their members, and often a scope that is made of groups.
 func TestSCIMFaultsWithGroups(t *testing.T) {
 	m := scimWorldMapping(t)
-	rapid.Check(t, func(r *rapid.T) { inBubble(t, func(t *testing.T) { scimFaultsWorld(t, r, m, true) }) })
+	rapid.Check(t, func(r *rapid.T) { inBubble(t, func(t *testing.T) { scimFaultsWorld(t, r, m, true, false) }) })
 }
 
 // TestSCIMFaultsOfCreateOnly is TestSCIMFaults with an application that only takes new users and keeps nothing by which to
@@ -108,12 +108,19 @@ func inBubble(t *testing.T, fn func(t *testing.T)) {
 	}
 }
 
-func scimFaultsWorld(t *testing.T, r *rapid.T, m *mapping.Mapping, groups bool) {
+// scimFaultsWorld is one world. With atHome the application is this project's own server.
+func scimFaultsWorld(t *testing.T, r *rapid.T, m *mapping.Mapping, groups, atHome bool) {
 	chosen := choose(rand.New(rand.NewPCG(rapid.Uint64().Draw(r, "oddities"), 0)), rapid.IntRange(0, 5).Draw(r, "how odd"), groups)
+	if atHome {
+		chosen = slices.DeleteFunc(chosen, func(o oddity) bool { return o.quirks != nil })
+	}
 	for _, o := range chosen {
 		r.Logf("oddity: %s", o.name)
 	}
 	w := newSCIMWorld(t, rapid.Uint64Min(1).Draw(r, "unkindness"), chosen, rapid.SampledFrom([]int{1, 1, 4}).Draw(r, "concurrency"))
+	if atHome {
+		openHouse(t, true).moveIn(w)
+	}
 	action := plan.Action(rapid.IntRange(0, 1).Draw(r, "policy"))
 	w.policy = plan.Policy{WhenDeleted: action, WhenOutOfScope: action}
 	if !groups {
@@ -130,12 +137,12 @@ func scimFaultsWorld(t *testing.T, r *rapid.T, m *mapping.Mapping, groups bool) 
 			w.teams.src.Join("g-sales", id, dirsync.KindUser)
 		}
 	}
-	w.app.Put("/Users", stranger)
-	w.before = strangers(t, w.app)
+	w.at.Put("/Users", stranger)
+	w.before = strangers(t, w.at)
 	if !groups && rapid.Bool().Draw(r, "join") {
 		w.join = []string{dirsync.EmailAddress}
 		for i := range rapid.IntRange(0, 3).Draw(r, "accounts that were there") {
-			w.app.Put("/Users", strings.NewReplacer("stranger@other.example", fmt.Sprintf("P%d@x.org", 3*i)).Replace(stranger))
+			w.at.Put("/Users", strings.NewReplacer("stranger@other.example", fmt.Sprintf("P%d@x.org", 3*i)).Replace(stranger))
 		}
 	}
 	for range rapid.IntRange(1, 8).Draw(r, "steps") {
@@ -171,10 +178,10 @@ func (w *scimWorld) step(r *rapid.T, m *mapping.Mapping, everyone []dirsync.ID) 
 func (w *scimWorld) finish(r *rapid.T, m *mapping.Mapping) {
 	fatal := func(format string, args ...any) {
 		text := ""
-		for _, u := range appUsers(w.app) {
+		for _, u := range appUsers(w.at) {
 			text += fmt.Sprintf("\n%+v", u)
 		}
-		r.Fatalf(format+"\n%s%s\n%+v", append(args, w.src, text, appGroups(w.app))...)
+		r.Fatalf(format+"\n%s%s\n%+v", append(args, w.src, text, appGroups(w.at))...)
 	}
 	// Two runs suffice, and after the grace period one more: a conflict may need somebody to go first.
 	for range 3 {
@@ -305,7 +312,7 @@ func (w *scimWorld) wants(id dirsync.ID) bool {
 func (w *scimWorld) settled(fail func(string, ...any)) {
 	users, holders, wanting := w.users(fail), map[string]appUser{}, map[string]int{}
 	str := func(attrs map[string]any, name string) string { s, _ := attrs[name].(string); return s }
-	for _, u := range appUsers(w.app) {
+	for _, u := range appUsers(w.at) {
 		holders[strings.ToLower(u.name)] = u
 	}
 	for _, id := range w.src.IDs() {
@@ -364,7 +371,7 @@ func (w *scimWorld) settledGroups(fail func(string, ...any)) {
 	if w.teams == nil {
 		return
 	}
-	groups := appGroups(w.app)
+	groups := appGroups(w.at)
 	if len(groups) != 2 {
 		fail("there are %d groups, want 2: %+v", len(groups), groups)
 	}

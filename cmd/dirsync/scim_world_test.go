@@ -29,6 +29,8 @@ type scimWorld struct {
 	store  *dirsynctest.Store
 	app    *scimtest.App
 	client *client.Client
+	// at is where people are written: app, or a house.
+	at     application
 	config client.Config
 	policy plan.Policy
 	join   []string
@@ -124,6 +126,7 @@ func choose(rnd *rand.Rand, n int, groups bool) (chosen []oddity) {
 
 func newSCIMWorld(t testing.TB, seed uint64, chosen []oddity, concurrency int) *scimWorld {
 	w := &scimWorld{t: t, src: dirsynctest.NewSource(seed), store: dirsynctest.NewStore(), app: scimtest.New(), accounts: map[dirsync.ID]string{}}
+	w.at = w.app
 	p := client.Profile{PerSecond: 1e5, Concurrency: concurrency}
 	for _, o := range chosen {
 		if o.quirks != nil {
@@ -320,7 +323,7 @@ func (w *scimWorld) users(fail func(string, ...any)) map[dirsync.ID]appUser {
 		}
 	}
 	out := map[dirsync.ID]appUser{}
-	for _, u := range appUsers(w.app) {
+	for _, u := range appUsers(w.at) {
 		id := dirsync.ID(u.external)
 		if w.forgets {
 			id = owner[u.id]
@@ -350,7 +353,7 @@ func (w *scimWorld) check(fail func(string, ...any)) {
 			fail("%s was never gone nor blocked at the source, and has lost account %s (there: %v)", id, first, ok)
 		}
 	}
-	if now := strangers(w.t, w.app); now != w.before {
+	if now := strangers(w.t, w.at); now != w.before {
 		fail("a stranger was touched: %s, was %s", now, w.before)
 	}
 }

@@ -69,8 +69,10 @@ type Client struct {
 	bearer                string
 	secrets               []string
 	sent                  atomic.Int64
-	stirring              stirring
-	log                   zerolog.Logger
+	// uncounted says that the target has refused a count once, and decides itself how long pages are.
+	uncounted atomic.Bool
+	stirring  stirring
+	log       zerolog.Logger
 
 	// held are references to people who are not there yet.
 	held *pending

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync/atomic"
 
 	"dirsync"
@@ -190,7 +192,7 @@ func (w *walk) fetch(ctx context.Context, start int, cursor string, count int) (
 
 // list fetches one page.
 func (c *Client) list(ctx context.Context, k call) (*scim.ListResponse, error) {
-	answer, err := c.do(ctx, k)
+	answer, err := c.page(ctx, k)
 	if err != nil {
 		return nil, err
 	}
@@ -199,6 +201,32 @@ func (c *Client) list(ctx context.Context, k call) (*scim.ListResponse, error) {
 		return nil, c.fault(k, dirsync.Unavailable, err)
 	}
 	return page, nil
+}
+
+// page is do for a page of a list. Where a larger page is asked for than the target makes, RFC 9865 section 2.1 lets it
+// answer with an error: from then on it is not asked for any size.
+func (c *Client) page(ctx context.Context, k call) (*reply, error) {
+	if c.uncounted.Load() {
+		k = k.withoutCount()
+	}
+	got, err := c.do(ctx, k)
+	if k.query.Has("count") && tooManyAsked(err) {
+		c.uncounted.Store(true)
+		got, err = c.do(ctx, k.withoutCount())
+	}
+	return got, err
+}
+
+// tooManyAsked tells the answer to a count that the target does not take.
+func tooManyAsked(err error) bool {
+	var r *refusal
+	return errors.As(err, &r) && r.answer != nil && r.answer.Status == http.StatusBadRequest && strings.EqualFold(r.answer.SCIMType, scim.InvalidCount)
+}
+
+func (k call) withoutCount() call {
+	k.query = maps.Clone(k.query)
+	k.query.Del("count")
+	return k
 }
 
 // identifier is the target's id of a resource, which some write as a number; "" if it has none that can be used in a path.

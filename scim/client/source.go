@@ -101,6 +101,23 @@ type position struct {
 	// first on it.
 	Size, Total int    `json:",omitempty"`
 	Top         string `json:",omitempty"`
+	// Back is how often the round went back a few people, because some who were before them had left.
+	Back int `json:",omitempty"`
+}
+
+// mostBack is how often a round goes back: some targets count what is on the page, which is less on the last one.
+const mostBack = 4
+
+// back moves p to where those are now who stood there when the list was longer, if it has become shorter. Numbered pages
+// (RFC 7644 section 3.4.2.4) would leave out as many as have left.
+func (p *position) back(list *scim.ListResponse) bool {
+	left := p.Total - list.TotalResults
+	if p.Cursor != "" || p.Start <= 1 || left <= 0 || list.TotalResults <= 0 || p.Back >= mostBack {
+		return false
+	}
+	p.Start, p.Total, p.Top = max(1, p.Start-left), list.TotalResults, ""
+	p.Back++
+	return true
 }
 
 func (p position) encode() dirsync.Cursor {
@@ -190,6 +207,10 @@ func (s *Source) page(ctx context.Context, p position) (dirsync.Page, position, 
 		page.Records = append(page.Records, s.record(o))
 	}
 	n, byCursor := len(list.Resources), k.query.Has("cursor")
+	if p.back(list) {
+		page.Next = p.encode()
+		return page, p, nil
+	}
 	if p.Start == 1 && p.Cursor == "" {
 		p.Size = n
 	}
@@ -211,7 +232,7 @@ func (s *Source) page(ctx context.Context, p position) (dirsync.Page, position, 
 
 // fetch reads one page. What refuses a page behind the end has shown everybody.
 func (s *Source) fetch(ctx context.Context, k call, p position) (*scim.ListResponse, time.Time, error) {
-	answer, err := s.c.do(ctx, k)
+	answer, err := s.c.page(ctx, k)
 	if err != nil && p.Cursor == "" && p.Start > 1 && p.Start-1 == p.Total && refusesBeyond(err) {
 		return &scim.ListResponse{TotalResults: p.Total}, time.Time{}, nil
 	}
