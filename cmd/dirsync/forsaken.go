@@ -26,8 +26,8 @@ func forsaken(ctx context.Context, cfg *Config, st *store.Store) ([]string, erro
 		}
 		if n := totals.Active + totals.Inactive; n > 0 {
 			out = append(out, fmt.Sprintf("the store knows a sync %q with %s, which the configuration does not have: nobody keeps them in step. "+
-				"If it only has another name now, give it the old one back; under a new name it begins anew, and never notices who has left meanwhile.",
-				name, counted(n, "account", "accounts")))
+				"If it only has another name now, give it the old one back; under a new name it begins anew, and never notices who has left meanwhile. "+
+				"dirsync forget %s lets go of it.", name, counted(n, "account", "accounts"), name))
 		}
 	}
 	return out, nil

@@ -183,7 +183,7 @@ Try it without a tenant and without a configuration:
 	)
 	root.AddCommand(a.safetyCommands()...)
 	root.AddCommand(a.serveCommand(), a.syncNowCommand(), a.healthCommand(), a.inboxCommand(), a.notifyCommand(),
-		a.tokenCommand(), a.directoryCommand(), a.requestsCommand())
+		a.tokenCommand(), a.directoryCommand(), a.requestsCommand(), a.forgetCommand())
 	for _, c := range root.Commands() {
 		if c.Args == nil {
 			c.Args = cobra.NoArgs

@@ -147,32 +147,37 @@ func (e *directoryEdit) apply(ctx context.Context, c dirsync.Change) error {
 	return nil
 }
 
-// own finds one of the directory's own people.
+// own finds one of the directory's own people, or somebody whom no sync keeps any more.
 func (e *directoryEdit) own(ctx context.Context, key string) (dirsync.Account, error) {
 	u, err := e.d.Lookup(ctx, key)
 	if err != nil || u.Source == "" {
 		return u, err
 	}
-	refused := &dirsync.Error{Op: "change user " + key, Kind: dirsync.Conflict, Err: fmt.Errorf("the account %s was made for %s, from elsewhere", u.ID, u.Source),
-		Hint: "Change the person where they come from."}
 	names, err := e.st.Syncs(ctx)
 	if err != nil {
 		return u, err
 	}
 	for _, name := range names {
-		if sc := e.cfg.Syncs[name]; sc == nil || !sc.To.Directory {
+		sc := e.cfg.Syncs[name]
+		if sc != nil && !sc.To.Directory {
 			continue
 		}
-		switch _, err := e.st.Sync(name).Person(ctx, u.Source); {
-		case err == nil:
-			refused.Err = fmt.Errorf("the account %s is kept by the sync %s, which would change it back", u.ID, name)
-			refused.Hint = "Change the person in " + e.cfg.Syncs[name].From.String() + ", where they come from."
-			return u, refused
-		case dirsync.KindOf(err) != dirsync.NotFound:
+		switch p, err := e.st.Sync(name).Person(ctx, u.Source); {
+		case dirsync.KindOf(err) == dirsync.NotFound:
+		case err != nil:
 			return u, err
+		case sc == nil && p.Link.Account != u.ID: // it may have been about somebody else, elsewhere
+		case sc == nil:
+			return u, &dirsync.Error{Op: "change user " + key, Kind: dirsync.Conflict,
+				Err:  fmt.Errorf("the account %s is kept by the sync %s, which the configuration does not have any more", u.ID, name),
+				Hint: "Give the sync its name back, or let go of its people: dirsync forget " + name + "."}
+		default:
+			return u, &dirsync.Error{Op: "change user " + key, Kind: dirsync.Conflict,
+				Err:  fmt.Errorf("the account %s is kept by the sync %s, which would change it back", u.ID, name),
+				Hint: "Change the person in " + sc.From.String() + ", where they come from."}
 		}
 	}
-	return u, refused
+	return u, nil
 }
 
 // values reads FIELD=VALUE by the same rules as the constants of a mapping. A whole user needs all required fields.
