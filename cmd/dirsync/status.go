@@ -63,6 +63,9 @@ of some sync was a failure; 2 the command line or the configuration is wrong;
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.look(args, func(cfg *Config, st *store.Store, names []string) error {
+				if err := a.noteForsaken(cmd.Context(), cfg, st); err != nil {
+					return err
+				}
 				views := []statusView{}
 				for _, name := range names {
 					v, err := a.status(cmd.Context(), cfg, st, name)
