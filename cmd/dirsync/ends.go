@@ -110,11 +110,14 @@ func (o directoryOrigin) groupSource(chosen []string, all, nested bool) dirsync.
 }
 
 // directoryTarget is the embedded directory as a target.
-type directoryTarget struct{ *store.Directory }
+type directoryTarget struct {
+	*store.Directory
+	notes noted
+}
 
 func (t directoryTarget) target() dirsync.Target { return t.Directory }
 func (t directoryTarget) groups(string, *store.Sync) (dirsync.Target, error) {
-	return t.Directory.Groups(), nil
+	return &welcoming{Groups: t.Directory.Groups(), resources: t.Directory, notes: t.notes}, nil
 }
 func (t directoryTarget) verify(context.Context) error { return nil }
 func (t directoryTarget) batch() int                   { return 0 }
@@ -185,7 +188,7 @@ func (a *app) destination(cfg *Config, st *store.Store, sc *Sync, mute bool) (de
 	if err != nil {
 		return nil, err
 	}
-	return directoryTarget{d}, nil
+	return directoryTarget{d, st}, nil
 }
 
 // application makes the connection to an application, without using it yet. Mute, it has no secret.

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -73,12 +74,14 @@ type switchView struct {
 	From string `json:"from"`
 	To   string `json:"to"`
 	// Users and Groups are kept, whatever is switched; Owned are those whose owner changes.
-	Users       int  `json:"users"`
-	Groups      int  `json:"groups"`
-	OwnedUsers  int  `json:"owned_users"`
-	OwnedGroups int  `json:"owned_groups"`
-	Pending     int  `json:"pending"`
-	Done        bool `json:"done"`
+	Users       int `json:"users"`
+	Groups      int `json:"groups"`
+	OwnedUsers  int `json:"owned_users"`
+	OwnedGroups int `json:"owned_groups"`
+	// ClientGroups are those that no sync has had; counted on the way to syncs only.
+	ClientGroups int  `json:"client_groups"`
+	Pending      int  `json:"pending"`
+	Done         bool `json:"done"`
 }
 
 func (a *app) directorySwitchCommand() *cobra.Command {
@@ -97,7 +100,9 @@ Nobody is deleted, deactivated or changed by it, and every user keeps their id:
             until the client says another one.
   to syncs  Object ids that clients gave as externalId are taken away. The next run of a
             sync takes back whom it had before, and finds the others by their e-mail
-            addresses (join). Whom it does not find stays, and is nobody's.
+            addresses (join). Whom it does not find stays, and is nobody's. A group that
+            clients have made becomes the sync's when the sync is to make the same one:
+            by the object id that they gave it, or, without one, by its name.
 
 It says how many that are, and asks. Without a terminal it does so with --yes only.
 
@@ -154,6 +159,13 @@ func (a *app) switchFeed(ctx context.Context, cfg *Config, st *store.Store, to F
 	if err := v.count(ctx, directory, to); err != nil {
 		return err
 	}
+	if to == FedBySyncs {
+		stray, err := strayGroups(ctx, cfg, st, directory)
+		if err != nil {
+			return err
+		}
+		v.ClientGroups = len(stray)
+	}
 	if !a.json() {
 		a.printSwitch(v)
 	}
@@ -165,16 +177,7 @@ func (a *app) switchFeed(ctx context.Context, cfg *Config, st *store.Store, to F
 		return err
 	}
 	if yes {
-		// The note is written last: whatever a crash leaves half done is done again.
-		if err := directory.HandOver(ctx, to == FedBySCIM); err != nil {
-			return err
-		}
-		if to == FedBySyncs {
-			if err := a.reclaim(ctx, cfg, st); err != nil {
-				return err
-			}
-		}
-		if err := st.SetNote(ctx, noteFedBy, []byte(to)); err != nil {
+		if err := a.handOver(ctx, cfg, st, directory, to); err != nil {
 			return err
 		}
 		v.Done = true
@@ -192,6 +195,28 @@ func (a *app) switchFeed(ctx context.Context, cfg *Config, st *store.Store, to F
 		return &exitError{code: exitPartial}
 	}
 	return nil
+}
+
+// handOver does what a switch has said. The note is written last: whatever a crash leaves half done is done again.
+func (a *app) handOver(ctx context.Context, cfg *Config, st *store.Store, directory *store.Directory, to FedBy) error {
+	if to == FedBySyncs {
+		if err := leaveGroups(ctx, cfg, st, directory); err != nil {
+			return err
+		}
+	}
+	if err := directory.HandOver(ctx, to == FedBySCIM); err != nil {
+		return err
+	}
+	var err error
+	if to == FedBySyncs {
+		err = a.reclaim(ctx, cfg, st)
+	} else {
+		err = st.SetNote(ctx, noteLeftGroups, nil)
+	}
+	if err != nil {
+		return err
+	}
+	return st.SetNote(ctx, noteFedBy, []byte(to))
 }
 
 // reclaim makes the syncs of the directory uncertain of the accounts that they had: whatever clients have made of these, the
@@ -240,7 +265,7 @@ func (v *switchView) count(ctx context.Context, directory dirsync.ResourceStore,
 			}
 			for _, r := range page {
 				*total++
-				if to == FedBySCIM && r.Source != "" || to == FedBySyncs && isGUID(r.ExternalID) {
+				if to == FedBySCIM && r.Source != "" || to == FedBySyncs && isGUID(strings.ToLower(r.ExternalID)) {
 					*owned++
 				}
 				if r.Pending != 0 {
@@ -267,6 +292,11 @@ func (a *app) printSwitch(v switchView) {
 	} else {
 		a.printf("  owner      the next run of a sync takes back whom it had before, and joins whom it finds; others are nobody's\n")
 		a.printf("  found by   the e-mail address (join)\n")
+		if v.ClientGroups > 0 {
+			a.printf("  groups     %s by clients; each becomes the sync's when the sync is to make the same one: that of the object id\n"+
+				"             which is its externalId, or, without one, of its name. Until then it stays, with its members, and is nobody's\n",
+				counted(v.ClientGroups, "was made", "were made"))
+		}
 		a.printf("  forgotten  the externalIds of %s that are object ids\n", owned)
 	}
 	a.printf("\nNobody is deleted, deactivated or changed by this.\n\n")

@@ -55,15 +55,27 @@ func scimCommand(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // awaitFile reads a file as soon as it is there.
-func awaitFile(ts *testscript.TestScript, name string) []byte {
+func awaitFile(ts *testscript.TestScript, name string) (text []byte) {
+	await(ts, name, func() (err error) {
+		text, err = os.ReadFile(name)
+		return err
+	})
+	return text
+}
+
+// awaitCommand waits for a file to be there: await FILE.
+func awaitCommand(ts *testscript.TestScript, _ bool, args []string) {
+	await(ts, args[0], func() error {
+		_, err := os.Lstat(ts.MkAbs(args[0]))
+		return err
+	})
+}
+
+func await(ts *testscript.TestScript, name string, there func() error) {
 	deadline := time.After(time.Minute)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for {
-		text, err := os.ReadFile(name)
-		if err == nil {
-			return text
-		}
+	for there() != nil {
 		select {
 		case <-tick.C:
 		case <-deadline:

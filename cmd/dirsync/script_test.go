@@ -68,6 +68,7 @@ func TestScripts(t *testing.T) {
 			"browse":    browseCommand,
 			"opener":    openerCommand,
 			"terminal":  terminalCommand,
+			"await":     awaitCommand,
 			"scim":      scimCommand,
 			"hold":      holdCommand,
 		},
