@@ -230,7 +230,9 @@ func TestHostileWire(t *testing.T) {
 			defer conn.Close()
 			go func() {
 				_, _ = io.WriteString(conn, c.send) // The server may have had enough of it.
-				_ = conn.(*net.TCPConn).CloseWrite()
+				if c.name == "a length that is too long" || c.name == "chunks without an end" {
+					_ = conn.(*net.TCPConn).CloseWrite() // Elsewhere it would look as if nobody waited for the answer.
+				}
 			}()
 			method, _, _ := strings.Cut(c.send, " ")
 			res, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
