@@ -63,6 +63,26 @@ type batch struct {
 }
 
 func (b *batch) run() {
+	b.pass()
+	// What was left out of a resource belongs to an operation that was carried out, whatever became of the others.
+	for _, op := range b.later {
+		i := slices.IndexFunc(b.ops, func(o scim.BulkOperation) bool { return o.Method == http.MethodPost && o.BulkID == op.BulkID })
+		if b.results[i] == nil || b.results[i].Status >= 400 {
+			continue
+		}
+		op.Path = b.ops[i].Path + "/" + url.PathEscape(b.ids[op.BulkID])
+		made := b.results[i]
+		if b.one(i, op); b.results[i].Status < 400 {
+			made.Version = b.results[i].Version
+			b.results[i] = made
+		} else {
+			b.results[i].Method = made.Method
+		}
+	}
+}
+
+// pass carries out the operations as they are, until there are none, or too many errors.
+func (b *batch) pass() {
 	for {
 		progress, waiting := false, -1
 		for i := range b.ops {
@@ -82,25 +102,10 @@ func (b *batch) run() {
 			progress = true
 		}
 		if waiting < 0 {
-			break
+			return
 		}
 		if !progress {
 			b.cut(waiting)
-		}
-	}
-	for _, op := range b.later {
-		if b.most > 0 && b.errors >= b.most {
-			return
-		}
-		i := slices.IndexFunc(b.ops, func(o scim.BulkOperation) bool { return o.Method == http.MethodPost && o.BulkID == op.BulkID })
-		if b.results[i] == nil || b.results[i].Status >= 400 {
-			continue
-		}
-		op.Path = b.ops[i].Path + "/" + url.PathEscape(b.ids[op.BulkID])
-		made := b.results[i]
-		if b.one(i, op); b.results[i].Status < 400 {
-			made.Version = b.results[i].Version
-			b.results[i] = made
 		}
 	}
 }

@@ -106,3 +106,21 @@ func TestBulkErrors(t *testing.T) {
 	a.has("Operations.0.status", "'403'").has("Operations.1.status", "'201'")
 	r.do("POST", "/Bulk", bulkOf(0, good), "Authorization: Bearer only users:read groups:read").want(403)
 }
+
+// TestBulkCircle: what was left out of a resource to break a circle is added, whatever becomes of other operations; and if it
+// cannot be, the resource's own operation says so.
+func TestBulkCircle(t *testing.T) {
+	r := newRig(t)
+	a := r.do("POST", "/Bulk", bulkOf(1,
+		`{'method':'POST','path':'/Users','bulkId':'x','data':{'userName':'x','manager':'bulkId:y'}}`,
+		`{'method':'POST','path':'/Users','bulkId':'y','data':{'userName':'y','manager':'bulkId:x'}}`,
+		`{'method':'POST','path':'/Groups','bulkId':'z','data':{'members':[{'value':'bulkId:x'}]}}`)).want(200)
+	a.has("Operations.0.status", "'201'").has("Operations.1.status", "'201'").has("Operations.2.status", "'400'")
+	if x, y := r.manager("u00000001"), r.manager("u00000002"); x != "u00000002" || y != "u00000001" {
+		t.Errorf("managers %q %q", x, y)
+	}
+	a = r.do("POST", "/Bulk", bulkOf(0,
+		`{'method':'POST','path':'/Groups','bulkId':'g','data':{'displayName':'g','members':[{'value':'bulkId:h'}]}}`,
+		`{'method':'POST','path':'/Groups','bulkId':'h','data':{'displayName':'h','members':[{'value':'bulkId:g'}]}}`)).want(200)
+	a.has("Operations.0.method", "'POST'").has("Operations.0.status", "'409'").has("Operations.0.location", "'"+base+"/Groups/g00000001'").has("Operations.1.status", "'400'")
+}
