@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -29,7 +30,7 @@ func (c *call) bulk(out *reply, r *http.Request) error {
 		return tooMany(wait)
 	}
 	b := batch{call: c, ops: request.Operations, results: make([]*scim.BulkResult, len(request.Operations)), ids: map[string]string{},
-		promised: map[string]bool{}, most: request.FailOnErrors}
+		promised: map[string]bool{}, fresh: map[string]bool{}, most: request.FailOnErrors}
 	for _, op := range b.ops {
 		if op.Method == http.MethodPost {
 			if b.promised[op.BulkID] {
@@ -56,6 +57,8 @@ type batch struct {
 	// ids are what bulkIds turned out to be, promised those that are still to come.
 	ids      map[string]string
 	promised map[string]bool
+	// fresh are the bulkIds of resources that nobody had before.
+	fresh map[string]bool
 	// later is what was left out of resources that refer to each other in a circle.
 	later  []scim.BulkOperation
 	errors int
@@ -75,8 +78,11 @@ func (b *batch) run() {
 		if b.one(i, op); b.results[i].Status < 400 {
 			made.Version = b.results[i].Version
 			b.results[i] = made
-		} else {
-			b.results[i].Method = made.Method
+			continue
+		}
+		b.results[i].Method = made.Method
+		if b.fresh[op.BulkID] && b.undo(b.ops[i], made.Version) {
+			b.results[i].Location, b.results[i].Version = "", ""
 		}
 	}
 }
@@ -108,6 +114,27 @@ func (b *batch) pass() {
 			b.cut(waiting)
 		}
 	}
+}
+
+// undo takes a new resource away that could not be completed: whoever is told that it was not made must not find it. Nobody
+// is asked, because nothing is taken from anybody. It says whether that was done; a resource that somebody else has changed
+// meanwhile stays.
+func (b *batch) undo(op scim.BulkOperation, version string) bool {
+	k, _, err := b.address(op)
+	if err != nil {
+		return false
+	}
+	changed := errors.New("somebody has changed it")
+	_, err = b.s.config.Store.EditResource(b.ctx, k.of, b.ids[op.BulkID], func(r dirsync.Resource) (dirsync.ResourceEdit, error) {
+		if tag(&r) != version {
+			return dirsync.ResourceEdit{}, changed
+		}
+		return dirsync.ResourceEdit{Resource: r, Delete: true}, nil
+	})
+	if err == nil {
+		delete(b.ids, op.BulkID)
+	}
+	return err == nil
 }
 
 // waits says whether an operation refers to a resource that is still to be made.
@@ -164,7 +191,7 @@ func (b *batch) one(i int, op scim.BulkOperation) {
 				id, result.Version = done.r.ID, tag(&done.r)
 			}
 			if op.Method == http.MethodPost {
-				b.ids[op.BulkID] = id
+				b.ids[op.BulkID], b.fresh[op.BulkID] = id, done.fresh
 			}
 		}
 		if id != "" {

@@ -14,6 +14,8 @@ type outcome struct {
 	r      dirsync.Resource
 	// members says that the group's members were changed by a PATCH: if there are many, the answer is 204.
 	members bool
+	// fresh says that nobody had the resource before, not even hidden.
+	fresh bool
 }
 
 // maxShown is the most members of a group that a PATCH answers with.

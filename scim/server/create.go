@@ -68,7 +68,7 @@ func (c *call) enter(k *kind, o *scim.Object, members []string) (outcome, error)
 		return c.taken(k, o, members, err)
 	}
 	c.event.ID = r.ID
-	return outcome{status: http.StatusCreated, r: r}, c.arrived(k, &r)
+	return outcome{status: http.StatusCreated, r: r, fresh: true}, c.arrived(k, &r)
 }
 
 // takeNew is take for a resource that is not there yet: nobody is asked whether it may be inactive.

@@ -158,6 +158,16 @@ func (r *rig) serve(req *http.Request) response {
 			r.t.Errorf("%s %s: Content-Type %q, want %q", req.Method, req.URL, got, scim.MediaType)
 		}
 	}
+	if meta := a.body.Object("meta"); a.status < 300 && meta != nil {
+		version, versioned := meta.Text("version")
+		location, _ := meta.Text("location")
+		if got := a.header.Get("ETag"); versioned && (got != version || !strings.HasPrefix(version, `W/"`)) {
+			r.t.Errorf("%s %s: ETag %s, meta.version %s", req.Method, req.URL, got, version)
+		}
+		if got := a.header.Get("Location"); got != location && (got != "" || a.status == http.StatusCreated) || !strings.Contains(location, "://") {
+			r.t.Errorf("%s %s: Location %q, meta.location %q", req.Method, req.URL, got, location)
+		}
+	}
 	if a.status >= 400 && a.text != "" {
 		if got, _ := a.body.Text("status"); got != fmt.Sprint(a.status) || !slices.Contains(a.body.Texts("schemas"), scim.ErrorURN) {
 			r.t.Errorf("%s %s: not a SCIM error: %s", req.Method, req.URL, a.text)
