@@ -70,7 +70,10 @@ func (s *Server) openCursor(text string, query uint64) (c cursor, err error) {
 		return n
 	}
 	c.query, c.count, c.kind, c.offset, c.issued = next(), int(next()), int(next()), int(next()), time.Unix(int64(next()), 0)
-	n := min(next(), uint64(len(b)))
+	n := next()
+	if n > uint64(len(b)) {
+		return c, unknown // It is signed, but by another version of this program.
+	}
 	c.key, c.after = string(b[:n]), string(b[n:])
 	switch {
 	case c.query != query:

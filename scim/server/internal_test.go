@@ -84,7 +84,7 @@ func FuzzCursor(f *testing.F) {
 		if c, err := s.openCursor(text, query); err == nil && s.sealCursor(c) != text {
 			t.Errorf("%q was taken", text)
 		}
-		want := cursor{query: query, count: int(count), kind: 1, offset: 2 * int(count), after: after}
+		want := cursor{query: query, count: int(count), kind: 1, offset: 2 * int(count), key: after, after: after}
 		got, err := s.openCursor(s.sealCursor(want), query)
 		want.issued = s.now()
 		if len(after) < 500 && (err != nil || got != want) {
