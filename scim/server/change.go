@@ -274,13 +274,26 @@ func (c *call) explain(err error) error {
 	}
 	switch {
 	case e.Kind == dirsync.Conflict:
-		return &failure{wire: scim.Error{Status: http.StatusConflict, SCIMType: scim.Uniqueness, Detail: attribute(field) + " is in use by another resource"}}
+		return c.inUse(attribute(field), e.Other)
 	case e.Kind == dirsync.Invalid && (field == "members" || field == "" && c.event.Resource == c.s.groups().Name):
 		return c.noMember(e.Value)
 	case e.Kind == dirsync.Invalid:
 		return &failure{wire: scim.Error{Status: http.StatusBadRequest, SCIMType: scim.InvalidValue, Detail: "the directory does not accept the value of " + attribute(field)}, cause: err}
 	}
 	return err
+}
+
+// inUse says that another resource has a value. One that the client cannot find is named, or nobody would know what to do.
+func (c *call) inUse(attribute, other string) error {
+	detail := attribute + " is in use by another resource"
+	k := c.s.users()
+	if c.event.Resource == c.s.groups().Name {
+		k = c.s.groups()
+	}
+	if r, err := c.s.config.Store.Resource(c.ctx, k.of, other); err == nil && invisible(&r) {
+		detail += ", " + r.ID + ", which was deleted and is kept, or whose deletion waits for approval"
+	}
+	return &failure{wire: scim.Error{Status: http.StatusConflict, SCIMType: scim.Uniqueness, Detail: detail}}
 }
 
 // noMember says why somebody cannot be a member of a group. Groups within groups are refused, as RFC 7643 section 4.2 leaves

@@ -120,3 +120,28 @@ func TestNoMember(t *testing.T) {
 		t.Errorf("the schema promises groups within groups: %s", schema)
 	}
 }
+
+// TestInTheWay: whoever is in the way, and cannot be found by the client, is named.
+func TestInTheWay(t *testing.T) {
+	for _, verdict := range []server.Verdict{server.Hold, server.Deactivate} {
+		asked := []string{}
+		r := guarded(t, &verdict, &asked)
+		r.store.unique = "level"
+		leveled := func(name string) string { return `{'userName':'` + name + `','` + acmeURN + `':{'Level':7}}` }
+		id := r.do("POST", "/Users", leveled("anna")).want(201).id()
+		detail := func() string {
+			t.Helper()
+			d, _ := r.do("POST", "/Users", leveled("ben")).want(409, "uniqueness").body.Text("detail")
+			return d
+		}
+		if got := detail(); strings.Contains(got, id) {
+			t.Errorf("got %s", got)
+		}
+		r.do("DELETE", "/Users/"+id, "").want(204)
+		if got, want := detail(), acmeURN+":Level is in use by another resource, "+id+", which was deleted and is kept, or whose deletion waits for approval"; got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+		ben := r.user("ben")
+		r.do("PATCH", "/Users/"+ben, patch(`{'op':'Add','path':'userName','value':'anna'}`)).want(409, "uniqueness").has("detail", "'userName is in use by another resource, "+id+", which was deleted and is kept, or whose deletion waits for approval'")
+	}
+}
