@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"dirsync"
 	"dirsync/graph"
 	"dirsync/scim/client"
+	"dirsync/scim/server"
 	"dirsync/store"
 )
 
@@ -218,7 +220,9 @@ func (a *app) applicationConfig(name string, app *Application, mute bool) (clien
 		cc.OAuth = &client.OAuth{TokenURL: app.OAuth.TokenURL, ClientID: app.OAuth.ClientID, Scope: app.OAuth.Scope, InBody: app.OAuth.InBody}
 		cc.OAuth.Secret, err = app.OAuth.Secret.Reveal()
 	default:
-		cc.Token, err = app.Token.Reveal()
+		if cc.Token, err = app.Token.Reveal(); err == nil {
+			err = checkOwnToken(cc.Token)
+		}
 	}
 	if err == nil && app.CA != "" {
 		cc.RootCAs, err = trusted(string(app.CA))
@@ -227,6 +231,18 @@ func (a *app) applicationConfig(name string, app *Application, mute bool) (clien
 		cc.Transport = newCounting(cc.RootCAs, a.metrics)
 	}
 	return cc, err
+}
+
+// checkOwnToken finds out whether a token of another dirsync was copied as a whole, before anybody is asked with it.
+func checkOwnToken(token string) error {
+	if !strings.HasPrefix(token, server.TokenPrefix) {
+		return nil // of some other application, which alone knows
+	}
+	if err := server.CheckToken(token); err != nil {
+		return &dirsync.Error{Op: "read the token, which is one of a dirsync", Kind: dirsync.Invalid, Err: err,
+			Hint: "dirsync token create, or rotate, there has shown it. It begins with " + server.TokenPrefix + "; what is kept of it cannot be shown again."}
+	}
+	return nil
 }
 
 // trusted reads the certificates that are trusted instead of the system's.
