@@ -44,6 +44,8 @@ type demo struct {
 	// apps are the applications that people go to, that of everybody first; none where they go to the directory.
 	apps []*demoApp
 	view demoView
+	// spaced says that what was shown last has ended with an empty line.
+	spaced bool
 }
 
 const demoHelp = `demo needs no tenant and no configuration. It starts a simulated Microsoft Entra
@@ -93,7 +95,10 @@ func (a *app) demoCommand() *cobra.Command {
   dirsync demo --once --tenant recorded-users.json -o json
   dirsync demo --dir /tmp/demo && dirsync users list -c /tmp/demo/config.yaml`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if dir, err = absolute(dir); err != nil {
+				return err
+			}
 			if scimServer {
 				if err := checkSCIMFlags(cmd.Flags().Changed); err != nil {
 					return err
@@ -179,7 +184,7 @@ func (d *demo) run(ctx context.Context, once bool) (err error) {
 		d.printf("\nEverything is in %s. Look around:\n", clean(d.dir))
 		for _, verb := range []string{"users list -c config.yaml", "show 1 -c config.yaml", "holds -c config.yaml", "status -c sales.yaml", "groups list -c sales.yaml"} {
 			command, file, _ := strings.Cut(verb, " -c ")
-			d.printf("  dirsync %s -c %s\n", command, clean(filepath.Join(d.dir, file)))
+			d.printf("  %s %s -c %s\n", clean(itself()), command, clean(shellWord(filepath.Join(d.dir, file))))
 		}
 	}
 	return nil
@@ -357,9 +362,14 @@ func (d *demo) noun() string {
 }
 
 func (d *demo) step(title string) {
-	if !d.json() {
-		d.printf("\n%s\n\n", d.style.paint(green, title))
+	if d.json() {
+		return
 	}
+	if !d.spaced {
+		d.printf("\n")
+	}
+	d.printf("%s\n\n", d.style.paint(green, title))
+	d.spaced = false
 }
 
 func (d *demo) verify(ctx context.Context, w *wired) error {
@@ -370,6 +380,7 @@ func (d *demo) verify(ctx context.Context, w *wired) error {
 	if d.json() {
 		return nil
 	}
+	d.spaced = true
 	d.printf("This tenant is simulated in this process; nothing leaves this machine.\n\n")
 	return d.printCheck([]checkView{viewReport("simulated", report.Tenant.ID, report)})
 }

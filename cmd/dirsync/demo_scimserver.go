@@ -96,11 +96,11 @@ func (d *demo) showSCIM(ctx context.Context, service *daemon) error {
 	if err := os.Rename(name+".new", name); err != nil {
 		return err
 	}
-	config := clean(d.configPath)
-	d.printf("A SCIM server over an empty directory answers on this machine alone.\n\n")
+	config, here := clean(d.configPath), strings.NewReplacer("dirsync ", clean(itself())+" ", "CONFIG", clean(shellWord(d.configPath)))
+	d.printf("A SCIM server over an empty directory answers on this machine alone. Try it, in another terminal:\n\n")
 	d.printf("  export SCIM=%s TOKEN=%s\n\n", url, text)
 	for _, s := range demoRequests() {
-		d.printf("%s\n\n  %s\n\n", s.title, strings.ReplaceAll(s.command, "CONFIG", config))
+		d.printf("%s\n\n  %s\n\n", s.title, here.Replace(s.command))
 	}
 	d.printf(demoEntra, config)
 	return nil
@@ -111,7 +111,7 @@ type demoRequest struct{ title, command string }
 
 // demoRequests are things to try, in their order.
 func demoRequests() []demoRequest {
-	const curl = `curl -sS -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/scim+json' `
+	const curl = `curl -sS -w ' %{http_code}\n' -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/scim+json' `
 	return []demoRequest{
 		{"Create a user, as Entra does:", curl + `"$SCIM/Users" -d '{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],` +
 			`"externalId":"0a21f0f2-8d2a-4f8e-bf98-7363c4aed4ef","userName":"adele@contoso.com","active":true,"displayName":"Adele Vance",` +
@@ -123,27 +123,38 @@ func demoRequests() []demoRequest {
 			curl + `-X PATCH "$SCIM/Users/u00000001" -d '{"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"],"Operations":[` +
 				`{"op":"Replace","path":"active","value":"True"},{"op":"Add","path":"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department","value":"Legal"},` +
 				`{"op":"Add","path":"facsimileTelephoneNumber","value":"1"}]}'`},
-		{"What came of it, and what was odd:", "dirsync users list -c CONFIG; dirsync requests -c CONFIG"},
+		{"What came of it, and what was odd:", "dirsync users list -c CONFIG; dirsync requests -c CONFIG; dirsync explain adele@contoso.com -c CONFIG"},
 		{"Delete them:", curl + `-X DELETE "$SCIM/Users/u00000001"`},
 		{"A flood: five people are created and deleted. What is above the limit is answered as done, and held:",
 			`for i in 1 2 3 4 5; do ` + curl + `"$SCIM/Users" -o /dev/null -d "{\"userName\":\"flood$i@contoso.com\"}"; done; ` +
 				`for i in 2 3 4 5 6; do ` + curl + `-X DELETE "$SCIM/Users/u0000000$i"; done; dirsync holds -c CONFIG`},
-		{"Then decide, with the name that it has there:", "dirsync holds 1 -c CONFIG; dirsync approve HOLD -c CONFIG; dirsync reject HOLD --reason TEXT -c CONFIG"},
+		{"Then decide about them, by the name that the hold has there. One stays, the others go:",
+			`HOLD=$(dirsync holds -c CONFIG | awk '/^[0-9]/ {print $1}'); dirsync holds "$HOLD" -c CONFIG; ` +
+				`dirsync reject "$HOLD" flood5@contoso.com --reason 'still works here' -c CONFIG; ` +
+				`HOLD=$(dirsync holds -c CONFIG | awk '/^[0-9]/ {print $1}'); dirsync approve "$HOLD" -c CONFIG; dirsync status -c CONFIG`},
 	}
 }
 
 // demoEntra are the steps to the real thing.
 const demoEntra = `To connect Microsoft Entra ID, which has to reach the server from outside:
 
-  1. In the configuration (this one is %s), write the address, the certificate and
-     the URL:  serve: { scim: { listen: 0.0.0.0:8443, tls: { certificate: file:…, key: file:… }, url: https://…/scim/v2 } }
-     or let a proxy do TLS:  listen: 127.0.0.1:8443, behind_proxy: true
-  2. dirsync check, dirsync serve, dirsync token create entra
+  1. In a configuration (this one is %s), write the address, the certificate and the URL:
+
+       serve:
+         scim:
+           listen: 0.0.0.0:8443
+           tls: { certificate: file:/etc/dirsync/tls.pem, key: file:/etc/dirsync/tls.key }
+           url: https://people.example/scim/v2
+
+     or let a proxy do TLS, with listen: 127.0.0.1:8443 and behind_proxy: true instead of tls.
+  2. dirsync check shows where each field is kept; dirsync serve, or the service, starts it; dirsync token create entra
+     prints the base URL and the token.
   3. In the Entra admin centre: Enterprise applications, New application, Create your own application, Non-gallery.
      Provisioning, Automatic: Tenant URL is the base URL, Secret Token the token; Test Connection; Save.
-  4. Users and groups: assign who is to be pushed. Start provisioning.
+  4. Mappings: the defaults work. Better is objectId instead of mailNickname for externalId, of users.
+  5. Users and groups: assign who is to be pushed. Provision on demand tries it with one of them; then Start provisioning.
 
-docs/scim-server.md has every step. Ctrl-C stops the demonstration.
+docs/scim-server.md has every step and every attribute. Ctrl-C stops the demonstration.
 
 `
 

@@ -73,22 +73,23 @@ func (d *demo) serveDemo(ctx context.Context, every time.Duration) (err error) {
 
 // explainService says how to press sync now.
 func (d *demo) explainService(service *daemon) {
-	path := clean(d.configPath)
+	command, path := clean(itself()), clean(shellWord(d.configPath))
 	d.printf(`The daemon runs on a tenant that is simulated in this process; nothing leaves this machine.
-Something happens in the tenant all the time. To have a run at once:
+Something happens in the tenant all the time. To have a run at once,
+in another terminal:
 
   kill -USR1 %d
-  dirsync sync-now -c %s
-  curl --unix-socket %s -X POST -H 'Content-Type: application/json' -d '{}' http://dirsync/v1/syncs/staff/sync-now
+  %s sync-now -c %s
+  curl -sS --unix-socket %s -X POST -H 'Content-Type: application/json' -d '{}' http://dirsync/v1/syncs/staff/sync-now
 
 While it runs, all other commands work, too:
 
-  dirsync status -c %s
-  dirsync users list -c %s
+  %s status -c %s
+  %s users list -c %s
 
 Ctrl-C stops it.
 
-`, os.Getpid(), path, clean(socketPath(service.config())), path, path)
+`, os.Getpid(), command, path, clean(shellWord(socketPath(service.config()))), command, path, command, path)
 }
 
 // live makes something happen in the tenant every so often, and asks for a run.

@@ -151,7 +151,7 @@ func outcome(r web.SCIMRequest) string {
 	case r.Detail != "":
 		parts = append(parts, r.Detail)
 	case len(r.Changed) > 0:
-		parts = append(parts, "changed "+strings.Join(r.Changed, ", "))
+		parts = append(parts, "changed "+strings.Join(attributes(r.Changed), ", "))
 	}
 	for i, q := range r.Quirks {
 		text := q.Text
@@ -161,6 +161,17 @@ func outcome(r web.SCIMRequest) string {
 		parts = append(parts, text)
 	}
 	return strings.Join(parts, "; ")
+}
+
+// attributes are names of attributes for people, without the URNs of their schemas.
+func attributes(names []string) []string {
+	out := slices.Clone(names)
+	for i, name := range out {
+		if strings.HasPrefix(name, "urn:") {
+			out[i] = name[strings.LastIndexByte(name, ':')+1:]
+		}
+	}
+	return out
 }
 
 // requestWords says in one line what a request was.

@@ -117,6 +117,7 @@ type feedStatus struct {
 	web.SCIMStatus
 	// Holds are the open ones.
 	Holds []heldView `json:"holds"`
+	open  []dirsync.Hold
 }
 
 // statusOfPushing says where the SCIM server stands; nil if the configuration has none. Without a daemon it is what the store,
@@ -144,7 +145,7 @@ func (a *app) statusOfPushing(ctx context.Context, cfg *Config, st *store.Store)
 	if err != nil {
 		return nil, err
 	}
-	v.OpenHolds, v.Held = len(holds), 0
+	v.open, v.OpenHolds, v.Held = holds, len(holds), 0
 	for _, h := range holds {
 		v.Held += h.People
 		v.Holds = append(v.Holds, viewHeld(h, a.now()))
@@ -194,8 +195,8 @@ func (a *app) printPushing(v *feedStatus) error {
 		}
 		a.fact("requests", "%s; since the start %s", text, when(n.Since, now))
 	}
-	for _, h := range v.Holds {
-		a.fact("held", "%s for a decision: dirsync holds %s", counted(h.People, "user or group waits", "users or groups wait"), h.Hold)
+	for _, h := range v.open {
+		a.fact("held", "%s: decide with dirsync holds %s", heldWhat(h), h.Name())
 	}
 	if len(v.Tokens) == 0 {
 		a.fact("tokens", "none, so nobody can use it; dirsync token create NAME makes one")

@@ -672,7 +672,7 @@ func TestPushedHoldIsTold(t *testing.T) {
 
 // TestDemoRequests runs the very lines that the demonstration prints, in a shell.
 func TestDemoRequests(t *testing.T) {
-	for _, tool := range []string{"sh", "curl"} {
+	for _, tool := range []string{"sh", "curl", "awk"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skipf("%s is not installed, so nobody can run what is printed", tool)
 		}
@@ -681,32 +681,21 @@ func TestDemoRequests(t *testing.T) {
 	config := filepath.Join(dir, "config.yaml")
 	s := starting(t, config, "demo", "--scim-server", "--dir", dir)
 	s.await(0, "Ctrl-C stops the demonstration")
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	// The shell's dirsync is this one.
-	bin := filepath.Join(dir, "bin")
-	if err := os.Mkdir(bin, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(self, filepath.Join(bin, "dirsync")); err != nil {
-		t.Fatal(err)
-	}
 	var lines []string
 	for _, line := range s.since(0) {
-		if line = strings.TrimSpace(line); strings.HasPrefix(line, "export ") || strings.HasPrefix(line, "curl ") || strings.HasPrefix(line, "for ") || strings.HasPrefix(line, "dirsync users") {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, "export ") || strings.HasPrefix(line, "curl ") || strings.HasPrefix(line, "for ") || strings.HasPrefix(line, "HOLD=") || strings.Contains(line, " users list ") {
 			lines = append(lines, line+"; echo")
 		}
 	}
+	// In another folder, and without a dirsync where the shell looks for programs.
 	cmd := exec.CommandContext(t.Context(), "sh", "-ec", strings.Join(lines, "\n"))
-	cmd.Env = append(os.Environ(), childVariable+"=dirsync", "PATH="+bin+":"+os.Getenv("PATH"))
+	cmd.Dir, cmd.Env = t.TempDir(), append(os.Environ(), childVariable+"=dirsync")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	for _, want := range []string{`"userName":"adele@contoso.com"`, `"totalResults":1`, `"department":"Legal"`, "Adele", "2019-06-06", `"facsimileTelephoneNumber" is not known`,
-		"4 deactivations", "scim"} {
+		"4 deactivations", "scim", " 201\n", " 204\n", "rejected for 1 of the 4 on it", "approved for everybody on it", "comes from    no sync", "6 users", "SCIM server at"} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("what was printed does not show %q", want)
 		}

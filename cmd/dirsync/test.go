@@ -377,8 +377,8 @@ func (a *app) printTrace(v traceView) error {
 		t.Row("member of", path.String())
 	}
 	t.Row("may sign in", yesNo(!v.Blocked))
-	t.Row("account", v.Account)
-	t.Row("a run would", strings.TrimSpace(v.Change+" "+v.Why))
+	t.Row("account", orElse(v.Account, "none"))
+	t.Row("a run would", wouldDo(explainView{traceView: v}))
 	if err := t.Write(a.stdout); err != nil {
 		return err
 	}
