@@ -143,12 +143,12 @@ func (g *patchGenerator) request(t *testing.T, r *rig, kinds map[string]*scim.Re
 		if err == nil || a.status != scim.AsError(failed).Status || text(t, a.at("scimType")) != "'"+scim.AsError(failed).SCIMType+"'" || scim.AsError(err).SCIMType != scim.AsError(failed).SCIMType {
 			t.Fatalf("%s of %s\none by one: %v; together: %v; by HTTP: %d %s", body, text(t, before), failed, err, a.status, a.text)
 		}
-		if got := r.do("GET", path, "").want(200); !scim.Equal(shown(got.body), shown(before)) {
+		if got := r.do("GET", path, "").want(200); !scim.Equal(shown(got.body, before), shown(before, before)) {
 			t.Fatalf("%s of %s was refused, and made %s", body, text(t, before), got.text)
 		}
 	case err != nil || !scim.Equal(set(bare(whole)), set(now)):
 		t.Fatalf("%s of %s\none by one: %s\ntogether: %v %s", body, text(t, before), text(t, now), err, text(t, whole))
-	case a.status != 200 || !scim.Equal(shown(a.body), shown(now)):
+	case a.status != 200 || !scim.Equal(shown(a.body, before), shown(now, before)):
 		t.Fatalf("%s of %s\nwant %s\ngot  %d %s", body, text(t, before), text(t, now), a.status, a.text)
 	}
 	r.do("DELETE", path, "").want(204)
@@ -210,12 +210,13 @@ func set(o *scim.Object) *scim.Object {
 	return o
 }
 
-// shown is a resource in the form in which answers of the handler can be compared: members are a set of ids, and whoever
-// is not said to be inactive is active.
-func shown(o *scim.Object) *scim.Object {
+// shown is a resource in the form in which answers of the handler can be compared: members are a set of ids, and of whom it
+// does not say whether they are active, they are what they were before.
+func shown(o, before *scim.Object) *scim.Object {
 	o = normal(set(bare(o)))
 	if _, said := o.Get("active"); !said {
-		o.Set("active", true)
+		was, _ := before.Get("active")
+		o.Set("active", was)
 	}
 	return o
 }
