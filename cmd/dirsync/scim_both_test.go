@@ -412,3 +412,112 @@ func TestReadingAtHome(t *testing.T) {
 		})
 	}
 }
+
+// TestGroupsAtHome: groups and who is in them, as far as the promises of a target of groups apply: names are all that the
+// server keeps of a group, no two have the same, and a group cannot be inactive.
+func TestGroupsAtHome(t *testing.T) {
+	h := openHouse(t, false)
+	ctx := t.Context()
+	open := func() (*client.Client, client.Groups) {
+		c := h.client()
+		groups, err := c.Groups()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c, groups
+	}
+	named := func(name string) dirsync.Values {
+		return dirsync.Values{{Field: "name", Value: dirsync.Value{Type: dirsync.Text, Text: name}}}
+	}
+	apply := func(target dirsync.Target, c dirsync.Change) dirsync.Account {
+		t.Helper()
+		first, err := target.Apply(ctx, c)
+		if err != nil {
+			t.Fatalf("%v %s: %v", c.Kind, c.Person, err)
+		}
+		again, err := target.Apply(ctx, c)
+		if err != nil || again.ID != first.ID || !again.Values.Equal(first.Values) {
+			t.Fatalf("%v %s again: got %+v and %v, want %+v", c.Kind, c.Person, again, err, first)
+		}
+		return first
+	}
+	people, groups := open()
+	sales := apply(groups, dirsync.Change{Kind: dirsync.Create, Person: "g-sales", After: named("Sales")})
+	support := apply(groups, dirsync.Change{Kind: dirsync.Create, Person: "g-support", After: named("Support")})
+	if sales.Source != "g-sales" || !sales.Active || !sales.Values.Equal(named("Sales")) {
+		t.Errorf("got %+v", sales)
+	}
+	for _, c := range []dirsync.Change{{Kind: dirsync.Create, Person: "g-other", After: named("SALES")}, {Kind: dirsync.Update, Person: "g-support", Account: support.ID, After: named("sales")}} {
+		_, err := groups.Apply(ctx, c)
+		if e, ok := errors.AsType[*dirsync.Error](err); !ok || e.Kind != dirsync.Conflict || e.Field != "name" {
+			t.Errorf("%v: got %v, want a conflict about the name", c.Kind, err)
+		}
+	}
+	const most = 250
+	member := func(n int, kind dirsync.ChangeKind, in ...string) dirsync.Change {
+		v := dirsync.Values{}.Set(dirsync.GroupsField, dirsync.NewList(in))
+		if kind == dirsync.Create {
+			text := func(s string) dirsync.Value { return dirsync.Value{Type: dirsync.Text, Text: s} }
+			v = v.Set(dirsync.FirstName, text("P")).Set(dirsync.LastName, text("F")).Set(dirsync.EmailAddress, dirsync.Value{Type: dirsync.Email, Text: fmt.Sprintf("p%d@x.org", n)})
+		}
+		return dirsync.Change{Kind: kind, Person: dirsync.ID(fmt.Sprintf("p-%03d", n)), After: v}
+	}
+	var accounts [most]string
+	var held [most]dirsync.Values
+	batch := func(c *client.Client, kind dirsync.ChangeKind, in func(n int) []string) {
+		t.Helper()
+		var changes []dirsync.Change
+		for n := range most {
+			ch := member(n, kind, in(n)...)
+			ch.Account, ch.Before = accounts[n], held[n]
+			held[n] = dirsync.Values{}.Set(dirsync.GroupsField, dirsync.NewList(in(n)))
+			changes = append(changes, ch)
+		}
+		for n, a := range c.ApplyAll(ctx, changes) {
+			if a.Err != nil {
+				t.Fatal(a.Err)
+			}
+			accounts[n] = a.Account.ID
+		}
+	}
+	counts := func(sales, support int) {
+		t.Helper()
+		got := map[string]int{}
+		for _, g := range appGroups(h) {
+			got[g.external] = len(g.members)
+		}
+		if got["g-sales"] != sales || got["g-support"] != support {
+			t.Errorf("got %v members, want %d and %d", got, sales, support)
+		}
+	}
+	batch(people, dirsync.Create, func(n int) []string { return []string{"g-sales"} })
+	counts(most, 0)
+	people, groups = open() // another process
+	before := people.Requests()
+	batch(people, dirsync.Update, func(n int) []string {
+		return [][]string{{"g-sales"}, {"g-sales", "g-support"}, {"g-support"}, nil, {"g-sales"}}[n%5]
+	})
+	counts(most*3/5, most*2/5)
+	if n := people.Requests() - before; n > 20 {
+		t.Errorf("%d people changed their groups with %d requests, want at most 20", most, n)
+	}
+	apply(groups, dirsync.Change{Kind: dirsync.Update, Person: "g-sales", Account: sales.ID, After: named("Sales and more")})
+	counts(most*3/5, most*2/5)
+	apply(groups, dirsync.Change{Kind: dirsync.Delete, Person: "g-support", Account: support.ID})
+	seen := 0
+	err := groups.Users(ctx, func(a dirsync.Account) error {
+		seen++
+		if a.ID != sales.ID || !a.Values.Equal(named("Sales and more")) {
+			t.Errorf("got %+v", a)
+		}
+		return nil
+	})
+	if err != nil || seen != 1 {
+		t.Errorf("got %d groups and %v, want one", seen, err)
+	}
+	for _, u := range h.Users() {
+		if in := u.List("groups"); len(in) > 1 {
+			t.Fatalf("a user is in %d groups, of one", len(in))
+		}
+	}
+}
