@@ -35,6 +35,7 @@ func (d *doorway) admit(w http.ResponseWriter, r *http.Request, tokens *tokenBoo
 	from, now := clientAddr(r, d.trust), tokens.now()
 	if wait := d.guesses.Wait(from, now); wait > 0 {
 		d.refused(now, true)
+		w.Header().Set("Connection", "close") // It would hold a place that a client could have.
 		answerPush(w, http.StatusTooManyRequests, "too many wrong tokens came from this address; correct the token", wait)
 		return false
 	}

@@ -59,7 +59,7 @@ func (r *doorRig) knock(from, token string, forwarded ...string) (status int, re
 	if r.admit(w, req, r.tokens) {
 		return 0, ""
 	}
-	if body := w.Body.String(); !strings.Contains(body, `"status":"429"`) || token != "" && strings.Contains(body, token) || w.Header().Get("Content-Type") != "application/scim+json" {
+	if body := w.Body.String(); !strings.Contains(body, `"status":"429"`) || token != "" && strings.Contains(body, token) || w.Header().Get("Content-Type") != "application/scim+json" || w.Header().Get("Connection") != "close" {
 		r.t.Errorf("got %s %s", w.Header().Get("Content-Type"), body)
 	}
 	return w.Code, w.Header().Get("Retry-After")
