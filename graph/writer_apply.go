@@ -169,7 +169,8 @@ type work struct {
 	// account is what there is in the end, and err why it is not.
 	account dirsync.Account
 	err     error
-	// effect says that a part of the change has taken effect.
+	// begun is when this was begun, and effect says that a part of the change has taken effect.
+	begun  time.Time
 	effect bool
 	// secret is the first password of an account that is made.
 	secret password
@@ -183,6 +184,7 @@ type work struct {
 
 // run makes the change, managers excepted.
 func (k *work) run() {
+	k.begun = k.w.client.cfg.Now()
 	if k.err = k.forbidden(); k.err != nil {
 		return
 	}
@@ -302,6 +304,22 @@ func (k *work) owned() (*dirsync.Record, error) {
 			return nil, k.wrap(err)
 		}
 	}
+}
+
+// heardOf reads an account once more that seems not to be there, when every replica has had the time to hear of it. Where there
+// is an anchor, whoever is taken for new by mistake is known again by that, and nobody needs to wait.
+func (k *work) heardOf(id string) (r dirsync.Record, there bool, err error) {
+	if !k.w.Forgets() {
+		return r, false, nil
+	}
+	heard := k.w.known.uncertain(k.w.began).Add(k.w.client.cfg.ReplicaLag)
+	if !k.begun.Before(heard) {
+		return r, false, nil
+	}
+	if err := k.p.pause(heard.Sub(k.w.client.cfg.Now())); err != nil {
+		return r, false, err
+	}
+	return k.w.get(k.p, id)
 }
 
 func (k *work) tooLong() error {

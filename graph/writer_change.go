@@ -90,6 +90,12 @@ func (k *work) missing(id string, err error) (dirsync.Account, error) {
 	if id == "" {
 		return dirsync.Account{}, k.fault(dirsync.NotFound, errors.New("the person has no account"))
 	}
+	switch _, there, err := k.heardOf(id); {
+	case err != nil:
+		return dirsync.Account{}, k.wrap(err)
+	case there:
+		return dirsync.Account{}, k.fault(dirsync.Unavailable, fmt.Errorf("account %s is there for a part of the service only", id))
+	}
 	return dirsync.Account{}, k.fault(dirsync.NotFound, fmt.Errorf("account %s is not there", id))
 }
 

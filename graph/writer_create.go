@@ -27,26 +27,28 @@ func (k *work) create() (dirsync.Account, error) {
 		return k.post()
 	}
 	r, there, err := k.w.get(k.p, id)
+	if err == nil && !there {
+		var kept bool
+		if r, kept, err = k.binned(id); err == nil && kept {
+			if err := k.free(r); err != nil {
+				return dirsync.Account{}, err
+			}
+			return k.restore(r)
+		}
+		if err == nil {
+			r, there, err = k.heardOf(id)
+		}
+	}
 	switch {
 	case err != nil:
 		return dirsync.Account{}, k.wrap(err)
-	case there:
-		if err := k.free(r); err != nil {
-			return dirsync.Account{}, err
-		}
-		return k.adopt(r)
+	case !there:
+		return k.post()
 	}
-	r, kept, err := k.binned(id)
-	switch {
-	case err != nil:
-		return dirsync.Account{}, k.wrap(err)
-	case kept:
-		if err := k.free(r); err != nil {
-			return dirsync.Account{}, err
-		}
-		return k.restore(r)
+	if err := k.free(r); err != nil {
+		return dirsync.Account{}, err
 	}
-	return k.post()
+	return k.adopt(r)
 }
 
 // mine finds the person's own account: the one that this process has written, or the one that has their anchor.

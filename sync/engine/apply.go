@@ -356,8 +356,8 @@ func (e *Engine) outcome(c dirsync.Change, was dirsync.Standing, ap dirsync.Appl
 		o.Rejection = &dirsync.Rejection{ID: c.Person, User: c.User, Name: c.Name, Faults: []dirsync.Fault{fault(ap.Err)}}
 		o.Owed.Why, o.Owed.Attempts = dirsync.WhyConflict, 0
 	case kind == dirsync.NotFound:
-		// The account that we knew is not there any more. Whatever it was, the next plan makes one.
-		o.Result, o.Link = dirsync.Failed, dirsync.Link{Doubt: dirsync.Create}
+		// The account that we knew is not there any more. Whatever it was, the next plan makes one, unless it turns up again.
+		o.Result, o.Link = dirsync.Failed, dirsync.Link{Account: c.Account, Doubt: dirsync.Create}
 	case concernsAll(ap.Err):
 		// Not this person's failure: it costs them no waiting time.
 		o.Result, o.Link = dirsync.Failed, o.Link.WithDoubt(c.Kind)
