@@ -93,9 +93,9 @@ func (b *writing) memberships(ctx context.Context) {
 		case said && k.ch.Kind != dirsync.Deactivate:
 			is, _ := k.ch.Before.Get(dirsync.GroupsField)
 			doubted := g.unsure.take(k.id)
-			// Whoever was in a group before may have been taken out by a change that failed, or by one of this batch. Where nothing
-			// differs, the caller is not sure either.
-			unsure[k.id] = unsure[k.id] || doubted != nil || last[k.id] != nil || v == is
+			// Whoever was in a group before may have been taken out by a change that failed, or by one of this batch. Where what is
+			// to be written is believed to be there, the caller is not sure either.
+			unsure[k.id] = unsure[k.id] || doubted != nil || last[k.id] != nil || v == is || k.doubtful()
 			before[k.id] = slices.Concat(before[k.id], is.List(), doubted)
 			last[k.id] = k
 		}
@@ -150,7 +150,7 @@ const mostChecked = 20
 func (b *writing) lookIn(ctx context.Context, g *GroupWriter, last map[string]*work, before map[string][]string) {
 	var who []*work
 	for _, k := range b.works {
-		if last[k.id] == k && !g.w.known.young(k.id, g.w.client.cfg.Now()) && (k.ch.Kind == dirsync.Create || k.everything()) {
+		if last[k.id] == k && !g.w.known.young(k.id, g.w.client.cfg.Now()) && (k.ch.Kind == dirsync.Create || k.doubtful()) {
 			who = append(who, k)
 		}
 	}
@@ -187,6 +187,15 @@ func (b *writing) lookIn(ctx context.Context, g *GroupWriter, last map[string]*w
 				before[k.id] = append(before[k.id], group)
 			}
 		}
+	})
+}
+
+// doubtful tells a change that writes all there is, or what is believed to be there already: then the outcome of an earlier
+// one, which this process need not have made, is unknown.
+func (k *work) doubtful() bool {
+	return k.everything() || slices.ContainsFunc(k.ch.Writes(), func(v dirsync.FieldValue) bool {
+		before, known := k.ch.Before.Get(v.Field)
+		return known && !v.Value.IsNull() && before == v.Value
 	})
 }
 
@@ -297,6 +306,7 @@ func (g *GroupWriter) carry(p *post, e errand, failed func(joining, error)) {
 	for _, j := range e.part {
 		ids = append(ids, j.of.id)
 	}
+	at, heard := g.w.client.cfg.Now(), g.w.began.Add(g.w.client.cfg.ReplicaLag)
 	a, err := g.patiently(p, func() *parcel { return g.memberParcel(e) }, ids...)
 	first, leaves := e.part[0], e.part[0].leave
 	refused := a.status == http.StatusBadRequest || isNowhere(a)
@@ -312,6 +322,14 @@ func (g *GroupWriter) carry(p *post, e errand, failed func(joining, error)) {
 		half := len(e.part) / 2
 		g.carry(p, errand{e.group, e.part[:half]}, failed)
 		g.carry(p, errand{e.group, e.part[half:]}, failed)
+		return
+	case leaves && isNowhere(a) && at.Before(heard):
+		// Not every replica need have heard of what was made by a process that ended just before this one began.
+		if err := p.pause(heard.Sub(g.w.client.cfg.Now())); err != nil {
+			failed(first, fmt.Errorf("group %s: %w", e.group, err))
+			return
+		}
+		g.carry(p, e, failed)
 		return
 	case leaves && isNowhere(a):
 		return // not in it, or one of the two is not there at all

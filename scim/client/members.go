@@ -37,7 +37,7 @@ func (b *batch) memberships(ctx context.Context) {
 			is = before.List()
 		}
 		for _, group := range wanted.List() {
-			if !slices.Contains(is, group) {
+			if !slices.Contains(is, group) || !w.said && w.doubtful() {
 				b.gather(ctx, byGroup, i, group, false)
 			}
 		}
@@ -77,6 +77,15 @@ func (b *batch) memberships(ctx context.Context) {
 			b.out[i].Account.Values = slices.Clone(b.out[i].Account.Values).Set(dirsync.GroupsField, wanted)
 		}
 	}
+}
+
+// doubtful tells a change that writes what is believed to be there already: then the outcome of an earlier one is unknown,
+// and the person may have been taken out of a group that they are believed to be in.
+func (w *work) doubtful() bool {
+	return slices.ContainsFunc(w.ch.Writes(), func(v dirsync.FieldValue) bool {
+		before, known := w.ch.Before.Get(v.Field)
+		return known && !v.Value.IsNull() && before == v.Value
+	})
 }
 
 func (b *batch) gather(ctx context.Context, byGroup map[string][]joining, i int, group string, remove bool) {

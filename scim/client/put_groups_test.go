@@ -151,3 +151,44 @@ func TestHiddenMembersAreNotLost(t *testing.T) {
 		t.Errorf("got %d members, want %d", got, want)
 	}
 }
+
+// TestMembershipsInDoubt is what an engine makes of a change of which nobody knows whether it took effect: everything is
+// written again, whatever it is believed to be. The application does not show who is in which group.
+func TestMembershipsInDoubt(t *testing.T) {
+	for name, quirks := range map[string]scimtest.Quirks{
+		"groups hidden":        {HideGroups: true},
+		"members hidden, too":  {HideGroups: true, HideMembers: true},
+		"members are strict":   {HideGroups: true, StrictMembers: true},
+		"answers without body": {HideGroups: true, NoContent: true},
+		"groups shown":         {},
+		"without PATCH":        {HideGroups: true, PatchUnsupported: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			app := scimtest.New()
+			app.Quirks = quirks
+			c := open(t, app)
+			groups, err := c.Groups()
+			if err != nil {
+				t.Fatal(err)
+			}
+			all(t, groups, []dirsync.Change{groupNamed(9001, "Sales"), groupNamed(9002, "Support")})
+			a := all(t, c, joiners(0, 1))[0]
+			for _, wanted := range []dirsync.Value{groupsOf(id(9001)), groupsOf(id(9001), id(9002)), {}, groupsOf(id(9002))} {
+				for _, believed := range []dirsync.Value{groupsOf(id(9001), id(9002))} {
+					doubtful := dirsync.Change{Kind: dirsync.Update, Person: id(0), Account: a.ID,
+						Before: joiner(0).After.Set(dirsync.GroupsField, believed), After: joiner(0).After.Set(dirsync.GroupsField, wanted)}
+					all(t, c, []dirsync.Change{doubtful})
+					want := map[string]int{"Sales": 0, "Support": 0}
+					for _, group := range wanted.List() {
+						want[map[string]string{string(id(9001)): "Sales", string(id(9002)): "Support"}[group]] = 1
+					}
+					app.Quirks.HideMembers = false
+					if got := membersOf(app); fmt.Sprint(got) != fmt.Sprint(want) {
+						t.Errorf("believed to be in %v: got members %v, want %v", believed, got, want)
+					}
+					app.Quirks.HideMembers = quirks.HideMembers
+				}
+			}
+		})
+	}
+}

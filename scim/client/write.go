@@ -218,7 +218,7 @@ func (w *work) owned(a *dirsync.Account, person dirsync.ID, name string) {
 // a member twice.
 func (w *work) joinsBlindly() bool {
 	v, wanted := w.ch.Writes().Get(dirsync.GroupsField)
-	return wanted && !v.IsNull() && w.c.memberships(dirsync.GroupsField) && !w.belongs()
+	return wanted && !v.IsNull() && w.c.memberships(dirsync.GroupsField) && (!w.belongs() || w.doubtful())
 }
 
 // unsettled says that a change took effect of which it could not be learned what it left.
