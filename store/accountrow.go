@@ -12,6 +12,9 @@ type account struct {
 	dirsync.Account
 	// number is that of the account's last change; see changes.go.
 	number uint64
+	// made is the number of the change by which the account was made, in a directory with references; see references.go. It
+	// is 0 where nobody knows.
+	made uint64
 	// in are the numbers of the groups that a user is in, sorted. Those of groups that are not there any more count for
 	// nothing.
 	in []uint64
@@ -84,6 +87,9 @@ func appendAccount(b []byte, r account) []byte {
 	if r.said != nil {
 		b = r.said.append(b)
 	}
+	if r.made != 0 {
+		b = appendUint(b, r.made)
+	}
 	return b
 }
 
@@ -132,6 +138,10 @@ func decodeAccount(d *decoder) (account, error) {
 	r.in = d.in(d.count(1))
 	if d.bool() {
 		r.said = d.said()
+	}
+	if d.more() {
+		r.made = d.uint()
+		d.bad = d.bad || r.made == 0 || r.made > r.number
 	}
 	return r, d.end()
 }

@@ -21,7 +21,7 @@ import (
 // Of each kind there is a bucket with these in it:
 //
 //	the rows          number → account
-//	index             hash of a source id, of a value or of a group, and number → nothing; "indexed" beside it
+//	index             hash of a source id, of a value, of a reference or of a group, and number → nothing; "indexed" beside it
 //	count             how many there are, how many deleted ones are kept, and of how many clients have said something
 //	unique            a fingerprint of the fields by which accounts can be found
 //	deleted           number → when, and the account as it was
@@ -41,8 +41,12 @@ type accounts struct {
 	names  []string // of the schema, sorted
 	// indexed are fields by which accounts can be found although several may have the same value.
 	indexed []string
-	keys    *index
-	moved   atomic.Uint64 // counts the transactions that took a key away from an account
+	// references are the fields by which one account may refer to another, and unindexed says that the index may not know of
+	// them yet, in a file that may only be looked at.
+	references []string
+	unindexed  bool
+	keys       *index
+	moved      atomic.Uint64 // counts the transactions that took a key away from an account
 	// groups are those that a user may be in, and users, of groups, who may be in them.
 	groups, users *accounts
 }
@@ -66,6 +70,9 @@ func newAccounts(s *Store, noun, place, rows string, schema []dirsync.Field) *ac
 	a := &accounts{s: s, noun: noun, letter: noun[:1], place: place, rows: rows, schema: schema}
 	for _, f := range schema {
 		a.names = append(a.names, f.Name)
+		if f.Type == dirsync.Reference {
+			a.references = append(a.references, f.Name)
+		}
 	}
 	slices.Sort(a.names)
 	a.keys = &index{what: "index of the directory's " + noun + "s", rows: rows, table: newTable()}
@@ -88,6 +95,9 @@ func (a *accounts) load() error {
 			found = append(found, f.Name)
 		}
 	}
+	for _, name := range a.references {
+		found = append(found, tagRefers+name)
+	}
 	slices.Sort(found)
 	want, have := fingerprint(found), uint64(0)
 	err := a.s.db.View(func(tx *bolt.Tx) error {
@@ -101,6 +111,7 @@ func (a *accounts) load() error {
 		return err
 	}
 	if have == want || a.s.opts.ReadOnly {
+		a.unindexed = have != want
 		return a.s.reload(a.keys)
 	}
 	if err := a.s.rebuild(a.keys); err != nil {
@@ -136,8 +147,11 @@ func (a *accounts) id(seq uint64) string {
 // seq is the inverse of id; 0 for what is no such id.
 func (a *accounts) seq(id string) uint64 {
 	digits, ok := strings.CutPrefix(id, a.letter)
+	if !ok {
+		return 0 // without the cost of an error
+	}
 	seq, err := strconv.ParseUint(digits, 10, 64)
-	if !ok || err != nil || seq > maxAccounts || a.id(seq) != id {
+	if err != nil || seq > maxAccounts || a.id(seq) != id {
 		return 0
 	}
 	return seq
@@ -181,8 +195,10 @@ type accountsTx struct {
 	holes     map[uint64]uint64
 	deletions int  // in this transaction
 	lost      bool // whether an account lost a key
-	buf       []byte
-	history   history
+	// shifted are the source ids that accounts came to have, or have no longer.
+	shifted map[string]struct{}
+	buf     []byte
+	history history
 	// The rest is for users: the groups, and what is known of them so far.
 	groupsTx *accountsTx
 	known    map[uint64]groupState
@@ -256,6 +272,9 @@ func (x *accountsTx) write() error {
 		return err
 	}
 	if err := x.resize(); err != nil {
+		return err
+	}
+	if err := x.renumber(); err != nil {
 		return err
 	}
 	if err := x.writeHistory(); err != nil {

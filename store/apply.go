@@ -371,6 +371,7 @@ func (x *accountsTx) put(e *edit) error {
 	}
 	for _, k := range e.leaves {
 		x.lost = true
+		x.shift(k, false)
 		if err := x.unindex(x.a.keys, k.hash(), e.seq); err != nil {
 			return err
 		}
@@ -416,6 +417,7 @@ func (x *accountsTx) put(e *edit) error {
 		}
 	}
 	for _, k := range e.taken {
+		x.shift(k, e.now.number == 0)
 		if err := x.index(x.a.keys, k.hash(), e.seq); err != nil {
 			return err
 		}

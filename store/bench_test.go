@@ -20,6 +20,8 @@ import (
 
 var benchPeople = flag.Int("people", 100_000, "how many people the first-run benchmark stores")
 
+var benchManagers = flag.Bool("managers", false, "whether everybody in the first-run benchmark has a manager, one in ten people, who as often comes later as before")
+
 const benchBatch = 2000
 
 // guid is the id of the n-th person: random to look at, as GUIDs are.
@@ -97,9 +99,17 @@ func peak() (stop func() float64) {
 func firstRun(tb testing.TB, s *store.Store, people int) (read, planned, applied time.Duration) {
 	ctx, now := context.Background(), time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	y := s.Sync("staff")
-	dir, err := s.Directory()
+	dir, err := s.Directory(dirsync.Field{Name: "manager", Type: dirsync.Reference})
 	if err != nil {
 		tb.Fatal(err)
+	}
+	values := func(n int) dirsync.Values {
+		v := benchValues(n)
+		if *benchManagers {
+			boss := guid(rand.New(rand.NewPCG(uint64(n), 43)).IntN(people/10+1) * 10)
+			v = append(v, dirsync.FieldValue{Field: "manager", Value: dirsync.Value{Type: dirsync.Reference, Text: string(boss)}})
+		}
+		return v
 	}
 	timed := func(to *time.Duration, fn func() error) {
 		start := time.Now()
@@ -131,7 +141,7 @@ func firstRun(tb testing.TB, s *store.Store, people int) (read, planned, applied
 		for _, p := range owed {
 			decisions = append(decisions, dirsync.Decision{Seq: p.Seq, Mark: p.Owed.Mark, Change: &dirsync.Change{
 				Kind: dirsync.Create, Person: p.ID, Seq: p.Seq, Mark: p.Owed.Mark, User: p.Shadow.Text("userPrincipalName"),
-				Name: p.Shadow.Text("displayName"), After: benchValues(int(p.Seq) - 1), Why: "new in the tenant"}})
+				Name: p.Shadow.Text("displayName"), After: values(int(p.Seq) - 1), Why: "new in the tenant"}})
 			after = p.Seq
 		}
 		timed(&planned, func() error { return y.Decide(ctx, run, decisions) })

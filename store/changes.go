@@ -271,8 +271,12 @@ func (x *accountsTx) listed(seq uint64) (number uint64, err error) {
 
 // keep writes the row of an account that has changed, with the next number in place of the one it has, if it has one.
 func (x *accountsTx) keep(seq uint64, r *account) (err error) {
+	isNew := r.number == 0
 	if r.number, err = x.relist(seq, r.number); err != nil {
 		return err
+	}
+	if isNew && len(x.a.references) > 0 {
+		r.made = r.number
 	}
 	delete(x.history.touched, seq)
 	x.buf = appendAccount(x.buf[:0], *r)

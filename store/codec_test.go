@@ -312,12 +312,13 @@ func TestMigrate(t *testing.T) {
 	}
 	var ran []string
 	do := func(name string, err error) step {
-		return step{name, func(tx *bolt.Tx) error {
-			ran = append(ran, name)
-			if err == nil {
-				_, err = tx.CreateBucket([]byte(name))
+		return step{name, func(t *tx, after uint64) (uint64, error) {
+			ran = append(ran, fmt.Sprint(name, after))
+			if err != nil && after == 1 {
+				return 0, err
 			}
-			return err
+			_, err := t.b.CreateBucket(fmt.Append(nil, name, after))
+			return (after + 1) % 3, err // in three parts
 		}}
 	}
 	with := func(opts Options, steps ...step) error {
@@ -347,7 +348,7 @@ func TestMigrate(t *testing.T) {
 	if err := with(Options{}, do("a", nil), do("b", nil), do("c", nil)); err != nil {
 		t.Error(err)
 	}
-	if got, want := fmt.Sprint(ran), "[a b b c]"; got != want {
+	if got, want := fmt.Sprint(ran), "[a0 a1 a2 b0 b1 b1 b2 c0 c1 c2]"; got != want {
 		t.Errorf("got steps %s, want %s", got, want)
 	}
 	if err := with(Options{}, do("a", nil)); dirsync.KindOf(err) != dirsync.Invalid || dirsync.HintOf(err) == "" {

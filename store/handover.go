@@ -95,10 +95,10 @@ func (a *accounts) eachPage(ctx context.Context, op string, fn func(*accountsTx,
 	return nil
 }
 
-// resolveReferences replaces source ids in references by the ids of those whom they mean.
+// resolveReferences replaces source ids in references, of fields past and present, by the ids of those whom they mean.
 func (x *accountsTx) resolveReferences(e *edit) error {
 	for _, v := range e.was.Values {
-		if v.Value.Type != dirsync.Reference || v.Value.Text == "" {
+		if !x.a.foreign(e.was, v.Value) {
 			continue
 		}
 		seq, r, err := x.holder(lookupKey{tagSource, v.Value.Text}, 0)

@@ -181,7 +181,7 @@ func (t *tx) look(ix *index, hash uint64, match func(seq uint64) (bool, error)) 
 }
 
 // each calls fn for the rows after a number that may hold the key with the given hash, each once and in order, until it
-// returns false. It is for transactions that only look.
+// returns false. It is for transactions that only look. fn may look into the same index.
 func (t *tx) each(ix *index, hash, after uint64, fn func(seq uint64) (bool, error)) error {
 	var pending []uint64
 	if table := t.tables.get(ix); table != nil {
@@ -193,7 +193,7 @@ func (t *tx) each(ix *index, hash, after uint64, fn func(seq uint64) (bool, erro
 		pending = pending[i:]
 	}
 	var key []byte
-	written := t.cursor(ix)
+	written := t.newCursor(ix)
 	if written != nil {
 		key, _ = written.Seek(entry{hash, after + 1}.key())
 	}
@@ -222,25 +222,24 @@ func (t *tx) each(ix *index, hash, after uint64, fn func(seq uint64) (bool, erro
 // all returns the rows that may hold the key with the given hash, sorted. It is for transactions that change something, and
 // knows of what they have added so far.
 func (t *tx) all(ix *index, hash uint64) []uint64 {
-	var out []uint64
-	add := func(table *table) {
-		one, ok, many := table.find(hash)
-		if out = append(out, many...); ok {
-			out = append(out, one)
-		}
+	out := t.before(ix, hash)
+	if c := t.changes[ix]; c != nil {
+		out = c.added.append(out, hash)
 	}
-	add(ix.table)
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// before is all, but for entries that this transaction has added, which may be missing. It is not sorted.
+func (t *tx) before(ix *index, hash uint64) []uint64 {
+	out := ix.table.append(nil, hash)
 	if cursor := t.cursor(ix); cursor != nil {
 		k, _ := cursor.Seek(entry{hash, 0}.key())
 		for ; len(k) == 16 && binary.BigEndian.Uint64(k) == hash; k, _ = cursor.Next() {
 			out = append(out, binary.BigEndian.Uint64(k[8:]))
 		}
 	}
-	if c := t.changes[ix]; c != nil {
-		add(c.added)
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
+	return out
 }
 
 // indexed tells whether an index has an entry, for a transaction that only looks.
@@ -261,15 +260,22 @@ func (t *tx) cursor(ix *index) *bolt.Cursor {
 	if c := t.indexes.get(ix); c != nil {
 		return c
 	}
+	if c := t.newCursor(ix); c != nil {
+		return t.indexes.put(ix, c)
+	}
+	return nil
+}
+
+// newCursor returns a cursor like cursor's that nobody else moves.
+func (t *tx) newCursor(ix *index) *bolt.Cursor {
 	parent := ix.parent(t.b)
 	if parent == nil {
 		return nil
 	}
-	b := parent.Bucket([]byte(bucketIndex))
-	if b == nil {
-		return nil
+	if b := parent.Bucket([]byte(bucketIndex)); b != nil {
+		return b.Cursor()
 	}
-	return t.indexes.put(ix, b.Cursor())
+	return nil
 }
 
 func (t *table) look(hash uint64, match func(seq uint64) (bool, error)) (uint64, error) {

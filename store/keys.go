@@ -27,6 +27,8 @@ func (k lookupKey) what() string {
 		return "external id"
 	case tagMail:
 		return "addresses"
+	case tagRefers:
+		return "references"
 	default:
 		return k.tag
 	}
@@ -35,7 +37,7 @@ func (k lookupKey) what() string {
 // unique tells whether no two accounts may have the same such key. That names are unique is another matter; see named.go.
 func (a *accounts) unique(k lookupKey) bool {
 	switch k.tag {
-	case tagUserName, tagDisplay, tagExternal, tagMail:
+	case tagUserName, tagDisplay, tagExternal, tagMail, tagRefers:
 		return false
 	default:
 		return !slices.Contains(a.indexed, k.tag)
@@ -47,7 +49,7 @@ func (a *accounts) finds(f dirsync.Field) bool { return f.Unique || slices.Conta
 
 // keysOf are an account's keys, the source id first.
 func (a *accounts) keysOf(r account) []lookupKey {
-	out := make([]lookupKey, 0, 2)
+	out := make([]lookupKey, 0, 2+len(a.references))
 	if r.Source != "" {
 		out = append(out, lookupKey{tagSource, string(r.Source)})
 	}
@@ -57,6 +59,11 @@ func (a *accounts) keysOf(r account) []lookupKey {
 		}
 		if v, _ := r.Values.Get(f.Name); !v.IsNull() {
 			out = append(out, lookupKey{f.Name, dirsync.Fold(v.Text)})
+		}
+	}
+	for _, name := range a.references {
+		if v, _ := r.Values.Get(name); a.foreign(r, v) {
+			out = append(out, lookupKey{tagRefers, v.Text})
 		}
 	}
 	if r.said != nil {
@@ -119,6 +126,8 @@ func (a *accounts) has(r account, k lookupKey) bool {
 	switch k.tag {
 	case tagSource:
 		return string(r.Source) == k.text
+	case tagRefers:
+		return a.refersTo(r, func(source string) bool { return source == k.text })
 	case tagUserName, tagDisplay, tagExternal, tagMail:
 		return r.said != nil && r.said.has(k)
 	}

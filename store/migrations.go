@@ -3,8 +3,11 @@ package store
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	bolt "go.etcd.io/bbolt"
+
+	"dirsync"
 )
 
 // numberChanges leads from schema 1, in which nobody knew which account of the directory changed when. Every account is
@@ -80,6 +83,44 @@ func numberAccounts(parent, rows *bolt.Bucket) error {
 		}
 	}
 	return err
+}
+
+// renewedAtOnce is how many accounts renewReferences looks at in one transaction.
+const renewedAtOnce = 1000
+
+// renewReferences leads from schema 2, in which readers of the directory were told references as the syncs had written
+// them. Those who have one are told otherwise now, so they count as changed. That the index has to know of references is
+// seen when the directory is opened; see accounts.load.
+func renewReferences(t *tx, after uint64) (next uint64, err error) {
+	if parent := t.b.Bucket([]byte(bucketDirectory)); parent == nil || parent.Bucket([]byte(bucketUsers)) == nil {
+		return 0, nil
+	}
+	a := newAccounts(t.s, dirsync.KindUser.String(), bucketDirectory, bucketUsers, nil)
+	x, err := a.open(t)
+	if err != nil {
+		return 0, err
+	}
+	var renewed []account
+	seen := 0
+	err = x.rowsAfter(after, func(seq uint64, r account) (bool, error) {
+		if slices.ContainsFunc(r.Values, func(v dirsync.FieldValue) bool { return a.foreign(r, v.Value) }) {
+			renewed = append(renewed, r)
+		}
+		seen, next = seen+1, seq
+		return seen < renewedAtOnce, nil
+	})
+	if seen < renewedAtOnce {
+		next = 0
+	}
+	now := t.s.opts.Now().UTC()
+	for i := range renewed {
+		r := &renewed[i]
+		r.Updated = now
+		if err == nil {
+			err = x.keep(a.seq(r.ID), r)
+		}
+	}
+	return next, err
 }
 
 // maxAccounts is more than there will ever have been; a greater number is damage.

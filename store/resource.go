@@ -37,7 +37,7 @@ func (d *Directory) look(ctx context.Context, op string, kind dirsync.Kind, fn f
 	return a.view(ctx, op, fn)
 }
 
-// resource shows an account as a resource. Both share what the client has said.
+// resource shows an account as a resource, with its references as they are kept. Both share what the client has said.
 func (a *accounts) resource(r account) dirsync.Resource {
 	out := dirsync.Resource{ID: r.ID, Kind: a.kind(), Version: r.number, Created: r.Created, Updated: r.Updated, Name: a.nameOf(r),
 		Active: r.Active, Source: r.Source}
@@ -55,6 +55,12 @@ func (a *accounts) resource(r account) dirsync.Resource {
 		out.Emails = []string{v.Text}
 	}
 	return out
+}
+
+// resource shows an account as a resource, with its references as readers are told them.
+func (x *accountsTx) resource(r account) (dirsync.Resource, error) {
+	seen, err := x.seen(r)
+	return x.a.resource(seen), err
 }
 
 // title is by what a member or a group is listed.
@@ -75,8 +81,8 @@ func (d *Directory) Resource(ctx context.Context, kind dirsync.Kind, id string) 
 		case !ok:
 			return missing(kind, id)
 		}
-		out = x.a.resource(r)
-		return nil
+		out, err = x.resource(r)
+		return err
 	})
 	return out, err
 }
@@ -151,9 +157,10 @@ func (x *accountsTx) findResources(k lookupKey, key dirsync.ResourceKey, limit i
 		if k.tag == dirsync.EmailAddress && (key == dirsync.ByName && goesBy(r) || key == dirsync.ByEmail && !r.said.reads(k.text)) {
 			return true, nil
 		}
-		*out = append(*out, x.a.resource(r))
+		found, err := x.resource(r)
+		*out = append(*out, found)
 		n++
-		return n < limit, nil
+		return n < limit, err
 	})
 }
 
@@ -169,8 +176,9 @@ func (d *Directory) Resources(ctx context.Context, kind dirsync.Kind, after stri
 			return err
 		}
 		return x.rowsAfter(seq, func(_ uint64, r account) (bool, error) {
-			out = append(out, x.a.resource(r))
-			return len(out) < limit, nil
+			shown, err := x.resource(r)
+			out = append(out, shown)
+			return len(out) < limit, err
 		})
 	})
 	return out, err

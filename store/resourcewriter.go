@@ -49,8 +49,8 @@ func (d *Directory) CreateResource(ctx context.Context, r dirsync.Resource, memb
 					return err
 				}
 			}
-			out = x.a.resource(e.now)
-			return nil
+			out, err = x.resource(e.now)
+			return err
 		}, nil
 	})
 	if err != nil {
@@ -77,7 +77,9 @@ func (d *Directory) EditResource(ctx context.Context, kind dirsync.Kind, id stri
 		if !ok {
 			return nil, missing(kind, id)
 		}
-		out = x.a.resource(r)
+		if out, err = x.resource(r); err != nil {
+			return nil, err
+		}
 		theirs := out
 		theirs.Emails, theirs.Values, theirs.Document = slices.Clone(out.Emails), slices.Clone(out.Values), bytes.Clone(out.Document)
 		want, err := call(fn, theirs)
@@ -129,8 +131,9 @@ func (w *resourceWriter) edit(x *accountsTx, seq uint64, r account, want dirsync
 		if err := x.put(&e); err != nil {
 			return err
 		}
-		*out = x.a.resource(e.now)
-		return nil
+		var err error
+		*out, err = x.resource(e.now)
+		return err
 	}, nil
 }
 
@@ -149,6 +152,10 @@ func (w *resourceWriter) lay(x *accountsTx, e *edit, r dirsync.Resource) error {
 	for _, v := range r.Values {
 		values = values.Set(v.Field, v.Value)
 	}
+	values, err := x.unseen(e.was, values)
+	if err != nil {
+		return err
+	}
 	s := &said{name: r.Name, display: r.Display, external: r.ExternalID, emails: slices.Clone(r.Emails), pending: r.Pending,
 		document: bytes.Clone(r.Document)}
 	e.now.Active = r.Active
@@ -157,7 +164,6 @@ func (w *resourceWriter) lay(x *accountsTx, e *edit, r dirsync.Resource) error {
 		values = values.Set(groupName, dirsync.Value{Type: dirsync.Text, Text: r.Name})
 	}
 	e.now.Values, e.now.said = notNull(values), s
-	var err error
 	if e.now.in, err = x.cleaned(e.was.in); err != nil {
 		return err
 	}

@@ -16,22 +16,27 @@ const (
 	bucketMeta = "meta"
 	keySchema  = "schema"
 	// schemaVersion is the newest schema, which a new store has at once. It is 1 and one more for every step.
-	schemaVersion = 2
+	schemaVersion = 3
+	// keyProgress holds how far the step under way has come.
+	keyProgress = "progress"
 	// keyIdentity holds 16 random bytes, by which a file is known again.
 	keyIdentity = "identity"
 )
 
-// step brings a file from one schema to the next, in one transaction.
+// step brings a file from one schema to the next.
 type step struct {
 	// name says what the step does, for the error when it fails: "number the accounts".
 	name string
-	run  func(*bolt.Tx) error
+	// run does a part of the step, in a transaction of its own, and returns how far it has come: what the next part begins
+	// behind, or 0 when all is done. The first part begins behind 0.
+	run func(t *tx, after uint64) (uint64, error)
 }
 
 // steps are all steps in order: the first leads from schema 1 to schema 2.
 func steps() []step {
 	return []step{
-		{"number the changes of the directory", numberChanges},
+		{"number the changes of the directory", func(t *tx, _ uint64) (uint64, error) { return 0, numberChanges(t.b) }},
+		{"show references as the directory's own ids", renewReferences},
 	}
 }
 
@@ -109,8 +114,8 @@ func (s *Store) reload(ix *index) error {
 	return s.replay(ix)
 }
 
-// migrate runs the steps that the file has not been through, each in a transaction of its own that also keeps its
-// number, so that an interrupted migration goes on where it stopped.
+// migrate runs the steps that the file has not been through. Each transaction also keeps how far it has come, so that an
+// interrupted migration goes on where it stopped.
 func (s *Store) migrate(steps []step) error {
 	newest := uint64(len(steps)) + 1
 	var version uint64
@@ -130,17 +135,43 @@ func (s *Store) migrate(steps []step) error {
 		return &dirsync.Error{Kind: dirsync.Invalid, Err: fmt.Errorf("schema %d is older than this program's, %d", version, newest),
 			Hint: "Start the daemon once; it brings the store up to date."}
 	}
-	for ; version < newest; version++ {
-		step := steps[version-1]
-		err := s.db.Update(func(tx *bolt.Tx) error {
-			if err := step.run(tx); err != nil {
-				return err
+	for version < newest {
+		step, next := steps[version-1], uint64(0)
+		_, err := s.change(func(t *tx) (err error) {
+			if next, err = runPart(t, step, version); err == nil && next == 0 {
+				err = writeSchema(t.b, version+1)
 			}
-			return writeSchema(tx, version+1)
+			return err
 		})
 		if err != nil {
 			return fmt.Errorf("bring the store to schema %d: %s: %w", version+1, step.name, fileError(err))
 		}
+		if next == 0 {
+			version++
+		}
 	}
 	return nil
+}
+
+// runPart runs a part of a step, and keeps how far it has come.
+func runPart(t *tx, step step, version uint64) (next uint64, err error) {
+	b := t.b.Bucket([]byte(bucketMeta))
+	body, err := get(b, []byte(keyProgress))
+	if err != nil {
+		return 0, err
+	}
+	after := uint64(0)
+	if body != nil {
+		d := decode(body)
+		if after = d.uint(); d.end() != nil {
+			return 0, corrupt(fmt.Errorf("how far the step from schema %d has come: %w", version, d.end()))
+		}
+	}
+	if next, err = step.run(t, after); err != nil {
+		return 0, err
+	}
+	if next == 0 {
+		return 0, storageError(b.Delete([]byte(keyProgress)))
+	}
+	return next, put(b, []byte(keyProgress), appendUint([]byte{rowVersion}, next))
 }

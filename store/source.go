@@ -31,6 +31,8 @@ type source struct {
 	name string
 	// attrs are what a record says, sorted by name.
 	attrs []string
+	// whole makes the record of an account that is there.
+	whole func(*accountsTx, account) (dirsync.Record, error)
 }
 
 // Source returns the directory's users as a source of people, so that they can be provisioned to other applications.
@@ -40,6 +42,9 @@ type source struct {
 // source: the object id of the person whom a sync made or joined the account for, by which those who came from a tenant
 // can be told from the directory's own people. An attribute without a value is absent. A field of the schema that has one
 // of these names is not told. In which groups a user is, is for the GroupSource to say.
+//
+// A Reference is the directory's id of another user, also where a sync wrote the id that they have at its source; it has no
+// value as long as nobody was made or joined for that id, and the user has changed when somebody is.
 //
 // A round from a cursor costs as much as has changed since, and nothing but one empty page if nothing has. A tombstone is
 // soft as long as the account can be brought back. A cursor expires when more was forgotten since than tombstones are kept
@@ -60,6 +65,7 @@ func newSource(a *accounts, name string) *source {
 		}
 	}
 	slices.Sort(s.attrs)
+	s.whole = s.record
 	return s
 }
 
@@ -167,6 +173,7 @@ func (s *source) page(ctx context.Context, at readingPlace, first bool) (page di
 		if err != nil {
 			return err
 		}
+		told := map[uint64]struct{}{}
 		for len(page.Records) < s.a.s.sizes.page {
 			c, gone, err := w.next()
 			if err != nil {
@@ -181,7 +188,19 @@ func (s *source) page(ctx context.Context, at readingPlace, first bool) (page di
 				return err
 			}
 			page.Records = append(page.Records, r)
-			next.number = c.number
+			next.number, told[c.seq] = c.number, struct{}{}
+			err = x.waiting(c.seq, at.begun, func(seq uint64, r account) error {
+				if _, ok := told[seq]; ok {
+					return nil
+				}
+				told[seq] = struct{}{}
+				record, err := s.whole(x, r)
+				page.Records = append(page.Records, record)
+				return err
+			})
+			if err != nil {
+				return err
+			}
 		}
 		page.Next = s.cursor(next)
 		return nil
@@ -274,7 +293,7 @@ func (s *source) read(x *accountsTx, c changed, gone bool) (dirsync.Record, erro
 	}
 	r, there, err := x.account(c.seq, true)
 	if err == nil && there && r.number == c.number {
-		return s.record(r)
+		return s.whole(x, r)
 	}
 	if err == nil && !there {
 		var when time.Time
@@ -301,8 +320,12 @@ func (s *source) deleted(x *accountsTx, seq uint64, when time.Time) dirsync.Reco
 }
 
 // record is the record of an account that is there.
-func (s *source) record(r account) (dirsync.Record, error) {
+func (s *source) record(x *accountsTx, r account) (dirsync.Record, error) {
 	out := dirsync.Record{ID: dirsync.ID(r.ID), Kind: s.a.kind(), Whole: true, Attrs: make(dirsync.Attributes, 0, len(s.attrs))}
+	r, err := x.seen(r)
+	if err != nil {
+		return dirsync.Record{}, err
+	}
 	for _, name := range s.attrs {
 		var v dirsync.Value
 		switch name {
@@ -384,6 +407,7 @@ func (s *source) LookUp(ctx context.Context, ids []dirsync.ID, fn func(dirsync.R
 	return nil
 }
 
+// lookUp reads one account, or its tombstone.
 func (s *source) lookUp(x *accountsTx, id dirsync.ID) (dirsync.Record, error) {
 	seq := s.a.seq(string(id))
 	if seq == 0 {
@@ -394,7 +418,7 @@ func (s *source) lookUp(x *accountsTx, id dirsync.ID) (dirsync.Record, error) {
 		return dirsync.Record{}, err
 	}
 	if there {
-		return s.record(r)
+		return s.whole(x, r)
 	}
 	_, when, kept, err := x.deletedAccount(seq)
 	if kept {

@@ -31,13 +31,15 @@ const attrDisplayName = "displayName"
 // changes nothing.
 //
 // A record is Whole and has the attributes id, displayName, description, mail, created, and source, as far as they have a
-// value. A round from a cursor reads nothing but the groups that have changed since, and tells who has joined or left; all
-// members, in a Fresh record, only of groups that were made or brought back since, and of those that have changed when so
-// many have joined and left since (some hundred thousand) that not all of it is known any more. Cursors expire as those of
-// Source do, and when other groups are chosen than those that they were made of.
+// value; that of a look-up has no members, for Members lists them. A round from a cursor reads nothing but the groups that
+// have changed since, and tells who has joined or left; all members, in a Fresh record, only of groups that were made or
+// brought back since, and of those that have changed when so many have joined and left since (some hundred thousand) that
+// not all of it is known any more. Cursors expire as those of Source do, and when other groups are chosen than those that
+// they were made of.
 func (d *Directory) GroupSource(chosen []string, all, nested bool) dirsync.GroupSource {
 	_ = nested
 	g := &groupSource{source: newSource(d.groups.accounts, "groups of the embedded directory"), all: all}
+	g.whole = func(_ *accountsTx, r account) (dirsync.Record, error) { return g.groupRecord(r) }
 	for _, name := range chosen {
 		if !slices.Contains(g.chosen, name) {
 			g.chosen = append(g.chosen, name)
@@ -404,50 +406,6 @@ func (g *groupSource) groupRecord(r account) (dirsync.Record, error) {
 		out.Attrs = append(out.Attrs, dirsync.Attribute{Name: attr.name, Raw: raw})
 	}
 	return out, nil
-}
-
-// LookUp implements dirsync.Source. Records have no members: Members lists them.
-func (g *groupSource) LookUp(ctx context.Context, ids []dirsync.ID, fn func(dirsync.Record) error) error {
-	for some := range slices.Chunk(ids, g.a.s.sizes.page) {
-		records := make([]dirsync.Record, len(some))
-		err := g.a.view(ctx, "look up groups", func(x *accountsTx) (err error) {
-			for i, id := range some {
-				if records[i], err = g.lookUp(x, id); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		for _, r := range records {
-			if err := fn(r); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// lookUp reads one group, or its tombstone.
-func (g *groupSource) lookUp(x *accountsTx, id dirsync.ID) (dirsync.Record, error) {
-	seq := g.a.seq(string(id))
-	if seq == 0 {
-		return dirsync.Record{ID: id, Kind: dirsync.KindGroup, Gone: dirsync.GoneHard}, nil
-	}
-	r, there, err := x.account(seq, true)
-	if err != nil {
-		return dirsync.Record{}, err
-	}
-	if there {
-		return g.groupRecord(r)
-	}
-	_, when, kept, err := x.deletedAccount(seq)
-	if kept {
-		return g.deleted(x, seq, when), err
-	}
-	return g.tombstone(seq, dirsync.GoneHard), err
 }
 
 // Members implements dirsync.GroupSource.

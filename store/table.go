@@ -107,6 +107,15 @@ func (t *table) find(hash uint64) (uint64, bool, []uint64) {
 	return one, ok, t.many[hash]
 }
 
+// append appends the rows of a hash to a list.
+func (t *table) append(list []uint64, hash uint64) []uint64 {
+	one, ok, many := t.find(hash)
+	if list = append(list, many...); ok {
+		list = append(list, one)
+	}
+	return list
+}
+
 // sorted returns all entries in order.
 func (t *table) sorted() []entry {
 	t.mu.RLock()

@@ -61,7 +61,7 @@ func (v *verifier) accounts(x, groups *accountsTx, sizes map[uint64]uint64) erro
 			}
 		}
 		for _, key := range x.a.keysOf(r) {
-			if !x.indexed(x.a.keys, entry{key.hash(), seq}) {
+			if !x.indexed(x.a.keys, entry{key.hash(), seq}) && (key.tag != tagRefers || !x.a.unindexed) {
 				v.found("%s %s cannot be found by its %s", noun, r.ID, key.what())
 			}
 			if err := v.alone(x, r, seq, key); err != nil {
