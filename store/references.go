@@ -68,7 +68,8 @@ func (x *accountsTx) seen(r account) (account, error) {
 	return out, nil
 }
 
-// unseen is the opposite of seen: where values say of a reference what readers are told of it, it is what is kept.
+// unseen is the opposite of seen: where values say of a reference what readers are told of it, it is what is kept. To say
+// anything else of a source id is to change an account that belongs to a sync.
 func (x *accountsTx) unseen(r account, values dirsync.Values) (dirsync.Values, error) {
 	told, err := x.seen(r)
 	if err != nil {
@@ -76,10 +77,14 @@ func (x *accountsTx) unseen(r account, values dirsync.Values) (dirsync.Values, e
 	}
 	for _, name := range x.a.references {
 		kept, _ := r.Values.Get(name)
-		was, _ := told.Values.Get(name)
-		if is, _ := values.Get(name); is == was && x.a.foreign(r, kept) {
-			values = values.Set(name, kept)
+		if !x.a.foreign(r, kept) {
+			continue
 		}
+		was, _ := told.Values.Get(name)
+		if is, _ := values.Get(name); is != was {
+			return nil, owned(r)
+		}
+		values = values.Set(name, kept)
 	}
 	return values, nil
 }
