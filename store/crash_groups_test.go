@@ -3,16 +3,12 @@
 package store_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"testing"
 	"time"
 
@@ -139,52 +135,22 @@ func (w *writer) maintain(ctx context.Context) error {
 
 // TestKilledWithGroups ends a process at random moments that writes groups and memberships, compacts and restores.
 func TestKilledWithGroups(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "dirsync.db")
-	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 3))
-	times := 25
-	if testing.Short() {
-		times = 5
-	}
 	memberships, groups := 0, 0
-	for i := range times {
-		wait := time.Duration(20+r.IntN(400)) * time.Millisecond
-		ctx, cancel := context.WithTimeout(context.Background(), wait)
-		cmd := child(ctx, "groups", path, i)
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		for lines := bufio.NewScanner(out); lines.Scan(); {
-			if _, err := fmt.Sscan(lines.Text(), &memberships, &groups); err != nil {
-				t.Fatalf("%q: %v", lines.Text(), err)
-			}
-		}
-		err = cmd.Wait()
-		cancel()
-		if e, ok := errors.AsType[*exec.ExitError](err); !ok || e.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
-			t.Fatalf("the process ended by itself: %v", err)
-		}
-		w := &writer{path: path}
-		if err := w.open(); err != nil {
-			t.Fatal(err)
-		}
-		sound(t, w.s)
+	dies(t, "groups", filepath.Join(t.TempDir(), "dirsync.db"), deaths(), 400, func(line string) error {
+		_, err := fmt.Sscan(line, &memberships, &groups)
+		return err
+	}, func(_ int, w *writer) error {
 		if err := w.lookAtGroups(); err != nil {
-			t.Fatal(err)
+			return err
 		}
 		if w.people < memberships || w.accounts < groups {
-			t.Fatalf("after %v: %d memberships and %d groups were written, and only %d and %d are there", wait, memberships, groups, w.people, w.accounts)
+			return fmt.Errorf("%d memberships and %d groups were written, and only %d and %d are there", memberships, groups, w.people, w.accounts)
 		}
 		memberships, groups = w.people, w.accounts
-		if err := w.s.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
+		return nil
+	})
 	if memberships == 0 || groups == 0 {
 		t.Error("nothing was ever written")
 	}
-	t.Logf("%d memberships and %d groups after %d deaths", memberships, groups, times)
+	t.Logf("%d memberships and %d groups after %d deaths", memberships, groups, deaths())
 }

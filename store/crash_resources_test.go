@@ -3,23 +3,21 @@
 package store_test
 
 import (
-	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os/exec"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"testing"
-	"time"
 
 	"dirsync"
 )
 
 // keepResources has eight callers change resources for ever, each their own and all the same group, and prints every
-// answer when it has come: "kept id version document" or "gone id". Before a resource is deleted, it prints "going id".
+// answer when it has come: "kept id version document" or "gone id". Before a resource is deleted, it prints "going id". A
+// ninth is a sync, whose people have managers; what a client is told of them it prints as "told id version manager".
 func (w *writer) keepResources() {
 	ctx := context.Background()
 	groups, err := w.d.FindResources(ctx, dirsync.KindGroup, dirsync.ByName, "all", 1)
@@ -43,7 +41,30 @@ func (w *writer) keepResources() {
 			}
 		}()
 	}
-	select {}
+	for {
+		w.must(w.lead(ctx, say))
+	}
+}
+
+// lead is what the sync does: somebody comes with a manager who may come later, or goes, and somebody is looked at.
+func (w *writer) lead(ctx context.Context, say func(string, ...any)) error {
+	n := w.r.IntN(60)
+	c := dirsync.Change{Kind: []dirsync.ChangeKind{dirsync.Create, dirsync.Create, dirsync.Delete}[w.r.IntN(3)], Person: guid(n),
+		After: benchValues(n).With(under(string(guid(w.r.IntN(60)))))}
+	if _, err := w.d.Apply(ctx, c); err != nil {
+		return err
+	}
+	a, err := w.d.Lookup(ctx, string(guid(w.r.IntN(60))))
+	if dirsync.KindOf(err) == dirsync.NotFound {
+		return nil
+	}
+	r, err2 := w.d.Resource(ctx, dirsync.KindUser, a.ID)
+	if err := errors.Join(err, err2); err != nil {
+		return err
+	}
+	manager, _ := r.Values.Get("manager")
+	say("told %s %d %s", r.ID, r.Version, cmp.Or(manager.Text, "-"))
+	return nil
 }
 
 // keepOne is the life of a resource.
@@ -86,8 +107,8 @@ func (w *writer) keepOne(ctx context.Context, r *rand.Rand, group string, say fu
 
 // answers are what a process has answered before it died.
 type answers struct {
-	version, document map[string]string
-	in, going, gone   map[string]bool
+	version, document, manager map[string]string
+	in, going, gone            map[string]bool
 }
 
 func (a *answers) read(line string) error {
@@ -96,6 +117,10 @@ func (a *answers) read(line string) error {
 	switch {
 	case what == "kept" && n == 4:
 		a.version[id], a.document[id] = version, document
+		return nil
+	case what == "told" && n == 4:
+		// Nobody else changes them, but who comes and goes: what was told last may have been told of before.
+		a.version[id], a.manager[id], a.going[id] = version, document, true
 		return nil
 	case what == "in" && n == 2:
 		a.in[id] = true
@@ -135,6 +160,11 @@ func (a *answers) hold(w *writer) error {
 		if r.Version < want || r.Version == want && kind == dirsync.KindUser && string(r.Document) != a.document[id] {
 			return fmt.Errorf("%s is of version %d and says %q; what was answered is version %d, which says %q", id, r.Version, r.Document, want, a.document[id])
 		}
+		if told := a.manager[id]; told != "" && r.Version == want {
+			if manager, _ := r.Values.Get("manager"); cmp.Or(manager.Text, "-") != told {
+				return fmt.Errorf("%s of version %d has the manager %q; what was answered is %q", id, want, manager.Text, told)
+			}
+		}
 		if kind == dirsync.KindUser && a.in[id] {
 			in, err := w.d.IsMember(ctx, "g00000001", []string{id})
 			if err != nil || !in[0] {
@@ -147,48 +177,17 @@ func (a *answers) hold(w *writer) error {
 
 // TestKilledWhileAnswering ends a process at random moments that many change resources with. What was answered is there.
 func TestKilledWhileAnswering(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "dirsync.db")
-	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 6))
-	times := 20
-	if testing.Short() {
-		times = 4
-	}
-	a := &answers{map[string]string{}, map[string]string{}, map[string]bool{}, map[string]bool{}, map[string]bool{}}
-	for i := range times {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(20+r.IntN(250))*time.Millisecond)
-		cmd := child(ctx, "resources", path, i)
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		lines := bufio.NewReader(out)
-		for line, err := lines.ReadString('\n'); err == nil; line, err = lines.ReadString('\n') {
-			if err := a.read(line); err != nil { // a line that was cut off has no end
-				t.Fatal(err)
-			}
-		}
-		err = cmd.Wait()
-		cancel()
-		if e, ok := errors.AsType[*exec.ExitError](err); !ok || e.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
-			t.Fatalf("the process ended by itself: %v", err)
-		}
-		w := &writer{path: path}
-		if err := w.open(); err != nil {
-			t.Fatal(err)
-		}
-		sound(t, w.s)
-		if err := a.hold(w); err != nil {
-			t.Fatalf("after %d deaths: %v", i+1, err)
-		}
-		if err := w.s.Close(); err != nil {
-			t.Fatal(err)
+	a := &answers{version: map[string]string{}, document: map[string]string{}, manager: map[string]string{},
+		in: map[string]bool{}, going: map[string]bool{}, gone: map[string]bool{}}
+	dies(t, "resources", filepath.Join(t.TempDir(), "dirsync.db"), deaths(), 250, a.read, func(_ int, w *writer) error { return a.hold(w) })
+	led := 0
+	for _, manager := range a.manager {
+		if manager != "-" {
+			led++
 		}
 	}
-	if len(a.version) < times || len(a.gone) == 0 {
-		t.Errorf("got answers about %d resources, %d of which are gone", len(a.version), len(a.gone))
+	if len(a.version) < deaths() || len(a.gone) == 0 || led == 0 || led == len(a.manager) {
+		t.Errorf("got answers about %d resources, %d of which are gone; and about %d with a manager among %d of a sync", len(a.version), len(a.gone), led, len(a.manager))
 	}
-	t.Logf("%d resources after %d deaths, %d of them gone", len(a.version), times, len(a.gone))
+	t.Logf("%d resources after %d deaths, %d of them gone; %d of %d of a sync have a manager who is there", len(a.version), deaths(), len(a.gone), led, len(a.manager))
 }

@@ -101,7 +101,7 @@ func (w *writer) open() (err error) {
 	}
 	w.s.SetSizes(60, 20)
 	w.y = w.s.Sync("staff")
-	if w.d, err = w.s.Directory(); err != nil {
+	if w.d, err = w.s.Directory(managerFields()...); err != nil {
 		return err
 	}
 	return w.look()
@@ -235,19 +235,13 @@ func (w *writer) apply(ctx context.Context, owed []dirsync.Person) error {
 	return w.y.Settle(ctx, w.run, outcomes, dirsync.PlanKey{Kind: dirsync.Create, Seq: owed[len(owed)-1].Seq})
 }
 
-// TestKilledProcess ends a process that writes at random moments, and looks at what it leaves behind each time.
-func TestKilledProcess(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "dirsync.db")
-	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
-	times := 25
-	if testing.Short() {
-		times = 5
-	}
-	people, accounts, holds := 0, 0, 0
+// dies has a process of its own do something to the store at path, and ends it at a random moment within so many
+// milliseconds, and again. It calls said for every whole line that the process says, and then look with what it has left.
+func dies(t *testing.T, what, path string, times, within int, said func(line string) error, look func(death int, w *writer) error) {
+	t.Helper()
 	for i := range times {
-		wait := time.Duration(20+r.IntN(250)) * time.Millisecond
-		ctx, cancel := context.WithTimeout(context.Background(), wait)
-		cmd := child(ctx, "write", path, i)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(20+rand.IntN(within))*time.Millisecond)
+		cmd := child(ctx, what, path, i)
 		out, err := cmd.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -255,9 +249,10 @@ func TestKilledProcess(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		for lines := bufio.NewScanner(out); lines.Scan(); {
-			if _, err := fmt.Sscan(lines.Text(), &people, &accounts, &holds); err != nil {
-				t.Fatalf("%q: %v", lines.Text(), err)
+		lines := bufio.NewReader(out)
+		for line, err := lines.ReadString('\n'); err == nil; line, err = lines.ReadString('\n') {
+			if err := said(line); err != nil {
+				t.Fatalf("%q: %v", line, err)
 			}
 		}
 		err = cmd.Wait()
@@ -270,19 +265,38 @@ func TestKilledProcess(t *testing.T) {
 			t.Fatal(err)
 		}
 		sound(t, w.s)
+		if err := errors.Join(look(i, w), w.s.Close()); err != nil {
+			t.Fatalf("after %d deaths: %v", i+1, err)
+		}
+	}
+}
+
+// deaths is how many there are in a test.
+func deaths() int {
+	if testing.Short() {
+		return 5
+	}
+	return 25
+}
+
+// TestKilledProcess ends a process that writes at random moments, and looks at what it leaves behind each time.
+func TestKilledProcess(t *testing.T) {
+	people, accounts, holds := 0, 0, 0
+	dies(t, "write", filepath.Join(t.TempDir(), "dirsync.db"), deaths(), 250, func(line string) error {
+		_, err := fmt.Sscan(line, &people, &accounts, &holds)
+		return err
+	}, func(_ int, w *writer) error {
 		if w.people < people || w.accounts < accounts || w.holds < holds {
-			t.Fatalf("after %v: %d people, %d accounts and %d holds were written, and only %d, %d and %d are there", wait, people, accounts, holds,
+			return fmt.Errorf("%d people, %d accounts and %d holds were written, and only %d, %d and %d are there", people, accounts, holds,
 				w.people, w.accounts, w.holds)
 		}
 		people, accounts, holds = w.people, w.accounts, w.holds
-		if err := w.s.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
+		return nil
+	})
 	if people == 0 || holds == 0 {
 		t.Error("nothing was ever written")
 	}
-	t.Logf("%d people, %d accounts and %d holds after %d deaths", people, accounts, holds, times)
+	t.Logf("%d people, %d accounts and %d holds after %d deaths", people, accounts, holds, deaths())
 }
 
 // TestFullDisk writes in a process whose files may not grow, or not even be written, beyond a limit.
