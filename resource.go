@@ -29,7 +29,9 @@ type Resource struct {
 	// Active is false for a user who may not sign in.
 	Active bool
 	// Values are the directory's fields, with the exception of GroupsField. What the schema requires may be missing:
-	// clients push people of whom they know a name only.
+	// clients push people of whom they know a name only. A Reference is the id of another user of the directory, also where
+	// a sync wrote the id that they have at its source; it has no value as long as nobody was made or joined for that id,
+	// and the resource has changed when somebody is.
 	Values Values
 	// Document is whatever else the client has said, in a form of its own; the store does not look into it.
 	Document []byte

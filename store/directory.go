@@ -15,6 +15,9 @@ import (
 // share a value of a Unique field, letter case and the spelling of accents disregarded; inactive ones keep theirs. A
 // deleted user is kept for a while (Options.KeepDeleted) and can be brought back.
 //
+// As a Target it keeps a Reference as a sync wrote it, and shows it so. Whoever reads the directory as a Source or as a
+// ResourceStore is told the directory's own id of whom it means instead.
+//
 // Beside the fields of its schema it takes dirsync.GroupsField: the source ids of all groups that a user is in. It is not
 // among the Fields, because no mapping fills it. Groups that have no source id, which others than a source have made, are
 // not spoken of by it. A source id of no group is a Conflict.

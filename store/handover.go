@@ -16,7 +16,7 @@ const handOverPage = 500
 var objectID = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
 
 // HandOver gives all users and groups from syncs to provisioning clients, or from these to syncs. Nobody's id, status or
-// values change, but for references, which clients make by the directory's own ids.
+// values change, but for references, which are kept by the directory's own ids from then on, as readers see them already.
 //
 // To clients: the source id of an account becomes its external id, and it belongs to nobody any more. To syncs: external ids
 // that are object ids of a tenant are taken away, so that nobody is found by one that meant another tenant's; a sync then joins
