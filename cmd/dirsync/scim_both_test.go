@@ -196,20 +196,19 @@ func (h *house) Put(endpoint, body string) string {
 // TestBothEnds: what this project's SCIM client writes to its own server keeps every promise of a target, in each of the
 // ways in which the client can be told to write.
 func TestBothEnds(t *testing.T) {
+	two := func(c *server.Config) { c.Limits.Page, c.Limits.MaxPage = 2, 2 }
 	for _, c := range []struct {
 		name   string
 		client func(*client.Profile)
 		server func(*server.Config)
 	}{
 		{name: "as it is"},
-		{name: "PUT", client: func(p *client.Profile) { p.Write = client.WritePut }},
+		{name: "PUT, two on a page", client: func(p *client.Profile) { p.Write = client.WritePut }, server: two},
 		{name: "Entra's default dialect", client: func(p *client.Profile) {
 			p.Dialect = scim.Dialect{Capitalized: true, TextBooleans: true, RemoveByValue: true, MaxOperations: 1}
 		}},
 		{name: "aadOptscim062020", client: func(p *client.Profile) { p.Dialect = scim.Dialect{Together: true, Dotted: true} }},
-		{name: "Okta's dialect", client: func(p *client.Profile) { p.Dialect = scim.Dialect{Together: true} }},
-		{name: "cursors, two on a page", client: func(p *client.Profile) { p.Cursor = true }, server: func(c *server.Config) { c.Limits.Page, c.Limits.MaxPage = 2, 2 }},
-		{name: "two on a page", server: func(c *server.Config) { c.Limits.Page, c.Limits.MaxPage = 2, 2 }},
+		{name: "Okta's dialect, cursors, two on a page", client: func(p *client.Profile) { p.Dialect, p.Cursor = scim.Dialect{Together: true}, true }, server: two},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dirsynctest.TestTarget(t, func(t *testing.T) dirsync.Target {
