@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -101,6 +102,58 @@ func BenchmarkPushing(b *testing.B) {
 			b.ReportMetric(float64(residentKB(s.cmd.Process.Pid)-before)/1024, "MB-more")
 		})
 	}
+}
+
+// BenchmarkStatusWhilePushing asks a daemon how everything stands while eight clients change people as fast as they can.
+//
+//	go test ./cmd/dirsync -run xxx -bench StatusWhilePushing -benchtime 500x -people 20000
+func BenchmarkStatusWhilePushing(b *testing.B) {
+	dir := b.TempDir()
+	config := pushConfigIn(b, dir, unlimited)
+	token, _ := fillDirectory(b, dir, config, *pushPeople)
+	s := serving(b, config)
+	p := pushTo(b, s, 0)
+	base, err := url.Parse(p.base)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var all sync.WaitGroup
+	var over atomic.Bool
+	var sent atomic.Int64
+	for range 8 {
+		all.Go(func() {
+			err := rawRequests(base.Host, func() []byte {
+				if over.Load() {
+					return nil
+				}
+				i := sent.Add(1)
+				body := fmt.Sprintf(`{"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"],"Operations":[{"op":"replace","path":"title","value":"title %d"}]}`, i)
+				return fmt.Appendf(nil, "PATCH %s/Users/u%08d HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/scim+json\r\nContent-Length: %d\r\n\r\n%s",
+					base.Path, int(i*7919)%*pushPeople+1, base.Host, token, len(body), body)
+			}, func(int) {})
+			if err != nil {
+				b.Error(err)
+			}
+		})
+	}
+	c := s.client()
+	took := make([]time.Duration, 0, b.N)
+	b.ResetTimer()
+	for range b.N {
+		began := time.Now()
+		if v, err := c.Status(b.Context()); err != nil || v.SCIM == nil {
+			b.Fatal(v, err)
+		}
+		took = append(took, time.Since(began))
+	}
+	b.StopTimer()
+	over.Store(true)
+	all.Wait()
+	slices.Sort(took)
+	b.ReportMetric(float64(sent.Load())/b.Elapsed().Seconds(), "requests/s")
+	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+	b.ReportMetric(0, "ns/op")
 }
 
 // rawRequests sends requests over one connection, one after the other, until next returns nil. It does less for each than
