@@ -141,6 +141,9 @@ the configuration is wrong.`,
 func (a *app) explainBoth(ctx context.Context, key string, syncs []string, pushed []web.Pushed) error {
 	return a.joined(ctx, syncs, looking, func(ws []*wired) error {
 		found, err := whose(ctx, ws, key, false)
+		if dirsync.KindOf(err) == dirsync.NotFound && len(pushed) == 1 && len(ws) > 0 {
+			found, err = whose(ctx, ws, pushed[0].ID, false) // Syncs know nothing of the names that clients give.
+		}
 		if dirsync.KindOf(err) == dirsync.NotFound && (len(pushed) > 0 || len(ws) == 0) {
 			err = nil
 		}

@@ -91,7 +91,8 @@ func TestWrongTokensOfSCIMClientsWait(t *testing.T) {
 				t.Errorf("%s: got %d, want to be let in", what, got)
 			}
 		}
-		r.wrong(1, 429, attacker) // the right token has forgiven nothing
+		r.wrong(1, 429, attacker)               // the right token has forgiven nothing
+		r.wrong(1, 429, attacker, "192.0.2.99") // and without a proxy nobody is believed to come from elsewhere
 		time.Sleep(pushGuessEvery)
 		r.wrong(1, 0, attacker)
 		r.wrong(1, 429, attacker)
@@ -114,8 +115,8 @@ func TestWrongTokensOfSCIMClientsWait(t *testing.T) {
 		if got, _ := r.knock(attacker, r.valid); got != 429 {
 			t.Errorf("a token that was revoked: got %d, want 429", got)
 		}
-		if n, _ := r.figures(nil); n.TurnedAway != 10 {
-			t.Errorf("got %d turned away, want 10", n.TurnedAway)
+		if n, _ := r.figures(nil); n.TurnedAway != 11 {
+			t.Errorf("got %d turned away, want 11", n.TurnedAway)
 		}
 	})
 }

@@ -53,8 +53,11 @@ func (a *app) statusCommand() *cobra.Command {
 		Long: `status shows, for each sync, how its last run ended and when one last ended well,
 how many people and accounts there are, and how many people are rejected, owed a
 change or failing; what is held and waits for a decision, whose account is deleted
-when a grace period ends, and who stays as they are; how old its readings are and when the tenant forgets where they
-ended; and what became of the groups that the configuration names.
+when a grace period ends, and who stays as they are; how old its readings are and when
+the tenant forgets where they ended; and what became of the groups that the
+configuration names. Of the SCIM server it shows where it listens, who fills the
+directory, when its certificate ends, what was answered since the start, what is held,
+and the last request of each token.
 
 Exit codes: 0 the last run of every sync was a success; 1 failed, or the last run
 of some sync was a failure; 2 the command line or the configuration is wrong;
