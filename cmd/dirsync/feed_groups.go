@@ -107,7 +107,8 @@ func leftGroups(ctx context.Context, st noted) ([]leftGroup, error) {
 	}
 	var out []leftGroup
 	if err := json.Unmarshal(text, &out); err != nil {
-		return nil, &dirsync.Error{Op: "read which groups clients have left behind", Kind: dirsync.Corrupt, Err: err, Hint: "Restore a backup of the store."}
+		return nil, &dirsync.Error{Op: "read which groups clients have left behind", Kind: dirsync.Corrupt, Err: err,
+			Hint: "Restore a backup of the store."}
 	}
 	return out, nil
 }

@@ -205,8 +205,8 @@ func (a *app) printPushed(v web.Pushed) {
 		a.fact("account", "%s; made %s, changed %s", status, when(v.Created, now), when(v.Updated, now))
 	}
 	if v.Pending != "" {
-		a.fact("waits", "a client asked to %s them; the client was told that it is done, and it waits for approval in hold %s: dirsync approve %s, or dirsync reject %s --reason TEXT",
-			v.Pending, v.Hold, v.Hold, v.Hold)
+		a.fact("waits", "a client asked to %s them; the client was told that it is done, and it waits for approval in hold %s: "+
+			"dirsync approve %s, or dirsync reject %s --reason TEXT", v.Pending, v.Hold, v.Hold, v.Hold)
 	}
 	if len(v.Groups) > 0 {
 		a.fact("member of", "%s", strings.Join(v.Groups, ", "))

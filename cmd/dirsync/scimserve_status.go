@@ -175,11 +175,11 @@ func (a *app) printPushing(v *feedStatus) error {
 	}
 	now := a.now()
 	a.printf("SCIM server at %s\n", clean(v.URL))
+	by := "syncs fill; SCIM clients may read"
 	if v.FedBy == string(FedBySCIM) {
-		a.fact("directory", "%s and %s, which SCIM clients fill", counted(v.Users, "user", "users"), counted(v.Groups, "group", "groups"))
-	} else {
-		a.fact("directory", "%s and %s, which syncs fill; SCIM clients may read", counted(v.Users, "user", "users"), counted(v.Groups, "group", "groups"))
+		by = "SCIM clients fill"
 	}
+	a.fact("directory", "%s and %s, which %s", counted(v.Users, "user", "users"), counted(v.Groups, "group", "groups"), by)
 	if v.Listening {
 		a.fact("listens at", "%s", v.Listen)
 	} else {
