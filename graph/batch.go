@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -426,8 +427,8 @@ func readBatch(body []byte, n int) ([]answer, error) {
 			return nil, fmt.Errorf("it answers a request %q that was not in the batch", clip(r.ID))
 		}
 		i--
-		twice[i] = twice[i] || answers[i].status > 0 && answers[i].status != r.Status
 		a := answer{status: max(r.Status, 0), header: http.Header{}, body: innerBody(r.Body)}
+		twice[i] = twice[i] || answers[i].status > 0 && (answers[i].status != a.status || !bytes.Equal(answers[i].body, a.body))
 		for name, value := range r.Headers {
 			a.header.Set(name, plain(value))
 		}

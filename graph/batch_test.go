@@ -17,6 +17,7 @@ func TestReadBatch(t *testing.T) {
 		"one is missing":       {`{"responses":[{"id":"2","status":404,"body":{}}]}`, `0  ; 404 {} `},
 		"twice the same":       {`{"responses":[{"id":"1","status":204},{"id":"1","status":204},{"id":"2","status":204}]}`, `204  ; 204  `},
 		"twice, and different": {`{"responses":[{"id":"1","status":204},{"id":"1","status":400},{"id":"2","status":204}]}`, `0  ; 204  `},
+		"twice, of two people": {`{"responses":[{"id":"1","status":200,"body":{"id":"x"}},{"id":"1","status":200,"body":{"id":"y"}},{"id":"2","status":204}]}`, `0  ; 204  `},
 		"not JSON inside":      {`{"responses":[{"id":"1","status":502,"body":"PGh0bWw+"},{"id":"2","status":502,"body":"no base 64!"}]}`, `502 <html> ; 502 no base 64! `},
 		"numbers in headers":   {`{"responses":[{"id":"1","status":429,"headers":{"Retry-After":7}},{"id":"2","status":429,"headers":{"retry-after":null}}]}`, `429  7; 429  `},
 		"a negative status":    {`{"responses":[{"id":"1","status":-5},{"id":"2","status":204}]}`, `0  ; 204  `},

@@ -280,7 +280,11 @@ func (w *Writer) get(p *post, key string) (dirsync.Record, bool, error) {
 	selected, expand := w.selected()
 	path := "/users/" + url.PathEscape(key) + query("$select", strings.Join(selected, ","), "$expand", strings.Join(expand, ","))
 	a, err := w.patiently(p, func() *parcel { return &parcel{method: http.MethodGet, path: path} }, key)
-	return w.taken(p, a, err)
+	r, there, err := w.taken(p, a, err)
+	if there && isGUID(key) && !strings.EqualFold(string(r.ID), key) {
+		return dirsync.Record{}, false, &dirsync.Error{Op: p.op, Kind: dirsync.Unavailable, Err: fmt.Errorf("asked for account %s, the service answered with %s", key, r.ID)}
+	}
+	return r, there, err
 }
 
 // taken decodes an account.

@@ -1,6 +1,7 @@
 package graph_test
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -43,5 +44,23 @@ func TestWriterFindsWhatWasJustMade(t *testing.T) {
 				t.Errorf("asked once more, it took %s (%v), want no time", w.clock.Now().Sub(began), err)
 			}
 		})
+	}
+}
+
+// An answer about another account than the one that was asked for is none: nobody is written what somebody else holds.
+func TestWriterAnsweredWithAnother(t *testing.T) {
+	w := inProcess(t, writable())
+	target := writer(t, w.client, writing("department"))
+	ids := w.Add(graphtest.User{"userPrincipalName": "p1@a.example", "displayName": "One", anchor: string(person(1))},
+		graphtest.User{"userPrincipalName": "p2@a.example", "displayName": "Two", anchor: string(person(2))})
+	w.SetFaults(graphtest.Faults{Rules: []graphtest.Rule{{On: graphtest.Get, Fault: graphtest.Fault{Status: http.StatusOK,
+		Body: `{"id":"` + ids[1] + `","userPrincipalName":"p2@a.example","displayName":"Two"}`}}}})
+	before := w.Users()
+	c := dirsync.Change{Kind: dirsync.Update, Person: person(1), Account: ids[0], After: dirsync.Values{field("department", text("X"))}}
+	if _, err := target.Apply(t.Context(), c); dirsync.KindOf(err) != dirsync.Unavailable {
+		t.Errorf("got %v, want an error", err)
+	}
+	if after := w.Users(); fmt.Sprint(after) != fmt.Sprint(before) {
+		t.Errorf("there were %v\nand are %v", before, after)
 	}
 }

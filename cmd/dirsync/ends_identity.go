@@ -1,8 +1,15 @@
 package main
 
 import (
+	"context"
+	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
+
+	"dirsync"
+	"dirsync/store"
 )
 
 // identity says, in a phrase, which target this is: another phrase, another target; see engine.Engine.TargetID. What a file
@@ -32,4 +39,34 @@ func (s *Sync) findsBy(mute bool) []string {
 		return nil
 	}
 	return s.Join
+}
+
+// clashes tells whose account could be taken for that of somebody who has none yet: that of somebody with the same id whom
+// another sync has brought into the same target from elsewhere. The object ids of tenants are different everywhere; those of
+// applications often are mere numbers, and what a target remembers of whose an account is, is the id. It is nil where that
+// cannot happen.
+func clashes(cfg *Config, st *store.Store, name string) func(context.Context, dirsync.Person) (string, error) {
+	sc, others := cfg.Syncs[name], []string(nil)
+	for _, other := range slices.Sorted(maps.Keys(cfg.Syncs)) {
+		o := cfg.Syncs[other]
+		if other != name && o.To.end() == sc.To.end() && o.From.end() != sc.From.end() && (sc.From.Entra == "" || o.From.Entra == "") {
+			others = append(others, other)
+		}
+	}
+	if len(others) == 0 {
+		return nil
+	}
+	return func(ctx context.Context, p dirsync.Person) (string, error) {
+		for _, other := range others {
+			switch twin, err := st.Sync(other).Person(ctx, p.ID); {
+			case dirsync.KindOf(err) == dirsync.NotFound:
+			case err != nil:
+				return "", err
+			case !twin.Link.IsZero():
+				return fmt.Sprintf("is that of somebody whom the sync %s has brought to %s from %s, too; their accounts could not be told apart",
+					other, sc.To, cfg.Syncs[other].From), nil
+			}
+		}
+		return "", nil
+	}
 }

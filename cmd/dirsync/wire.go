@@ -115,6 +115,7 @@ func (a *app) join(ctx context.Context, cfg *Config, st *store.Store, name strin
 			g.Outside, g.OutsideBy = comeFrom(cfg, st, sc.To.Entra, true), w.engine.OutsideBy
 		}
 	}
+	w.engine.Clashes = clashes(cfg, st, name)
 	for _, delay := range sc.Retry {
 		w.engine.Retry = append(w.engine.Retry, time.Duration(delay))
 	}

@@ -38,6 +38,10 @@ type Engine struct {
 	// name; "" for everybody else. OutsideBy identifies what it goes by, as ProtectedBy does. Nil: nobody is left out.
 	Outside   func(ctx context.Context, p dirsync.Person) (why string, err error)
 	OutsideBy string
+	// Clashes tells, of somebody who has no account yet, why another one could be taken for theirs: as a phrase that follows
+	// their id, "" for almost everybody. They are rejected. It matters where several syncs write one target, and the ids of
+	// one source may be those of another; nil: they cannot.
+	Clashes func(ctx context.Context, p dirsync.Person) (why string, err error)
 	// Join are the fields by which accounts that are in the target already are found to be somebody's, the surest first.
 	// Empty: people are joined by their object id only.
 	Join   []string

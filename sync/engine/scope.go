@@ -187,6 +187,9 @@ func (e *Engine) wantedAll(ctx context.Context, people []dirsync.Person, c *circ
 	if err == nil {
 		err = e.leaveOut(ctx, people, out)
 	}
+	if err == nil {
+		err = e.clash(ctx, people, out)
+	}
 	if err != nil || c == nil {
 		return out, make([][]dirsync.ID, len(people)), err
 	}
@@ -204,6 +207,26 @@ func (e *Engine) wantedAll(ctx context.Context, people []dirsync.Person, c *circ
 		}
 	}
 	return out, direct, nil
+}
+
+// clash rejects those for whom somebody else's account could be taken.
+func (e *Engine) clash(ctx context.Context, people []dirsync.Person, wanted []plan.Wanted) error {
+	if e.Clashes == nil {
+		return nil
+	}
+	for i, p := range people {
+		if p.Gone != dirsync.Present || !wanted[i].InScope || p.Link.Account != "" {
+			continue
+		}
+		why, err := e.Clashes(ctx, p)
+		if err != nil {
+			return err
+		}
+		if why != "" {
+			wanted[i].Faults = append(wanted[i].Faults, dirsync.Fault{Field: "id", Value: string(p.ID), Reason: why})
+		}
+	}
+	return nil
 }
 
 // leaveOut takes those out of the scope whom Outside names.
