@@ -103,7 +103,10 @@ func (c *call) revive(k *kind, id string, o *scim.Object, members []string) (out
 	if err := c.leaveGroups(k, id); err != nil {
 		return outcome{}, err
 	}
+	another := false
 	r, err := c.edit(k, id, func(r dirsync.Resource, have *known) (dirsync.ResourceEdit, error) {
+		external, _ := o.Text("externalId")
+		another = external != "" && r.ExternalID != "" && external != r.ExternalID
 		switch {
 		case !invisible(&r):
 			return dirsync.ResourceEdit{}, refuse(http.StatusConflict, scim.Uniqueness, "%s is in use by another resource", k.name)
@@ -122,6 +125,10 @@ func (c *call) revive(k *kind, id string, o *scim.Object, members []string) (out
 	})
 	if err != nil {
 		return outcome{}, c.explain(err)
+	}
+	if another {
+		c.event.Quirks = append(c.event.Quirks, scim.Quirk{Code: BroughtBack,
+			Text: "the " + k.name + " is that of one who was deleted, with another externalId; brought back under the same id"})
 	}
 	return outcome{status: http.StatusCreated, r: r}, c.arrived(k, &r)
 }

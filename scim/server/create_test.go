@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"dirsync"
+	"dirsync/scim"
 	"dirsync/scim/server"
 )
 
@@ -143,5 +144,23 @@ func TestInTheWay(t *testing.T) {
 		}
 		ben := r.user("ben")
 		r.do("PATCH", "/Users/"+ben, patch(`{'op':'Add','path':'userName','value':'anna'}`)).want(409, "uniqueness").has("detail", "'userName is in use by another resource, "+id+", which was deleted and is kept, or whose deletion waits for approval'")
+	}
+}
+
+// TestBroughtBackAsAnother: that a name was given to somebody else is not known here, but whoever looks can see it.
+func TestBroughtBackAsAnother(t *testing.T) {
+	verdict, asked := server.Deactivate, []string{}
+	r := guarded(t, &verdict, &asked)
+	id := r.do("POST", "/Users", `{'schemas':['`+scim.UserURN+`'],'userName':'john','externalId':'1'}`).want(201).id()
+	for _, c := range []struct{ external, quirks string }{{"1", ""}, {"2", "broughtBack"}, {"2", ""}} {
+		r.do("DELETE", "/Users/"+id, "").want(204)
+		r.do("POST", "/Users", `{'schemas':['`+scim.UserURN+`'],'userName':'john','externalId':'`+c.external+`'}`).want(201).has("id", "'"+id+"'").has("externalId", "'"+c.external+"'")
+		var codes []string
+		for _, q := range r.last().Quirks {
+			codes = append(codes, string(q.Code))
+		}
+		if got := strings.Join(codes, " "); got != c.quirks {
+			t.Errorf("externalId %s: quirks %q, want %q", c.external, got, c.quirks)
+		}
 	}
 }

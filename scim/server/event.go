@@ -30,3 +30,7 @@ type Event struct {
 	// Held is true when a Guard held the change back and the client was told that it is done.
 	Held bool
 }
+
+// BroughtBack is the quirk of a creation by which somebody who was deleted, and is kept, got another externalId: the client
+// may mean somebody else, who has got the name since then.
+const BroughtBack scim.QuirkCode = "broughtBack"
