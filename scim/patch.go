@@ -79,6 +79,8 @@ type patchParser struct {
 	q   *quirks
 	out []Operation
 	at  int
+	// silent says that the operation has no member named value, not even null.
+	silent bool
 }
 
 func (p *patchParser) quirk(code QuirkCode, format string, args ...any) {
@@ -122,6 +124,7 @@ func (p *patchParser) operation(v any) error {
 		return refuse(InvalidPath, "path is %s; it must be a string", describe(text))
 	}
 	value, said := o.Get("value")
+	p.silent = !said
 	if op == Add && !said {
 		return refuse(InvalidValue, "an addition needs a value") // RFC 7644 section 3.5.2.1
 	}
@@ -292,6 +295,10 @@ func (p *patchParser) attribute(op OpKind, path Path, v any) error {
 		// Entra clears a manager with Add or Replace and "".
 		p.quirk(EmptyText, "%s is an empty string; taken as a removal", plainPath(path))
 		op, v = Replace, nil
+	}
+	if p.silent && leaf.MultiValued && op == Replace {
+		// A group must not lose its members because somebody forgot to say who they are now. Entra says null.
+		return refuse(InvalidValue, "a replacement of %s needs a value", plainPath(path))
 	}
 	p.nullParts(op, path, leaf, v)
 	value, err := p.t.operand(path, attr, leaf, v, p.q)

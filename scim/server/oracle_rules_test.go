@@ -37,14 +37,17 @@ func oracleRules() []oracleRule {
 			"made by an addition, and by a replacement if the type is a usual one, because Entra expects emails[type eq \"work\"].value to appear", made},
 		{"one value is primary", "RFC 7644 section 3.5.2: a PATCH operation that sets a value's \"primary\" sub-attribute to \"true\" SHALL cause the server to automatically " +
 			"set \"primary\" to \"false\" for any other values in the array", onePrimary},
-		{"no two values are the same", "RFC 7643 section 2.4: the same (type, value) combination SHOULD NOT be returned more than once per attribute", onceEach},
 		{"labels without a value go", "a liberty: Entra removes an address with the path emails[type eq \"work\"].value, and nothing but the type and primary would be left", unlabelled},
+		{"no two values are the same", "RFC 7643 section 2.4: the same (type, value) combination SHOULD NOT be returned more than once per attribute", onceEach},
 	}
 }
 
 // compare says how the answers differ, and counts the rules that were needed.
 func (q *question) compare(used map[string]int) string {
 	want := q.answer
+	if q.agrees(want) {
+		return ""
+	}
 	for _, rule := range oracleRules() {
 		was := want.String()
 		rule.correct(q, &want)
@@ -52,11 +55,20 @@ func (q *question) compare(used map[string]int) string {
 			used[rule.name]++
 		}
 	}
-	if got := pruned(q.after); (got == nil) == (want.Resource == nil) && (got == nil || scim.Equal(set(got), set(want.Resource))) {
+	if q.agrees(want) {
 		return ""
 	}
 	return fmt.Sprintf("%s\nsent   %s\nours   %s\noracle %s\nwanted %s", answer{Resource: q.before}, answer{Resource: q.sent.object()},
 		answer{Resource: q.after, SCIMType: q.refused}, q.answer, want)
+}
+
+// agrees says whether an answer is that of package scim.
+func (q *question) agrees(a answer) bool {
+	if q.after == nil && a.Resource == nil {
+		// A rule knows the scimType; of scim-patch's own, only noTarget is always the standard's.
+		return a.Error != "" && a.SCIMType != scim.NoTarget || a.SCIMType == q.refused
+	}
+	return q.after != nil && a.Resource != nil && scim.Equal(set(pruned(q.after)), set(a.Resource))
 }
 
 func (a answer) String() string {
@@ -378,16 +390,18 @@ func onceEach(q *question, a *answer) {
 
 func unlabelled(q *question, a *answer) {
 	p := q.path()
-	if a.Resource == nil || q.told.op != "remove" || p.Sub != "value" || p.URN != "" {
+	if a.Resource == nil || q.told.op != "remove" || p.Sub != "value" || p.Filter == nil {
 		return
 	}
-	list := slices.Clone(a.Resource.List(p.Name))
-	for i, e := range list {
-		o := e.(*scim.Object).Clone()
-		o.Delete("type")
-		o.Delete("primary")
-		if o.Len() == 0 && slices.Contains(q.selected, i) {
-			list[i] = o
+	list := slices.Clone(q.before.List(p.Name))
+	for _, i := range q.selected {
+		rest := list[i].(*scim.Object).Clone()
+		had := rest.Delete("value")
+		list[i] = rest.Clone()
+		rest.Delete("type")
+		rest.Delete("primary")
+		if had && rest.Len() == 0 {
+			list[i] = rest
 		}
 	}
 	a.Resource.Set(p.Name, list)
