@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"dirsync"
 )
@@ -49,7 +50,7 @@ func (w *writer) editStep() error {
 func TestKilledWhileEdited(t *testing.T) {
 	var reader follower
 	steps := 0
-	dies(t, "edit", filepath.Join(t.TempDir(), "dirsync.db"), deaths(), 250, func(string) error {
+	dies(t, "edit", filepath.Join(t.TempDir(), "dirsync.db"), deaths(), 250*time.Millisecond, func(string) error {
 		steps++
 		return nil
 	}, func(death int, w *writer) error {

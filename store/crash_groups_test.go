@@ -136,7 +136,7 @@ func (w *writer) maintain(ctx context.Context) error {
 // TestKilledWithGroups ends a process at random moments that writes groups and memberships, compacts and restores.
 func TestKilledWithGroups(t *testing.T) {
 	memberships, groups := 0, 0
-	dies(t, "groups", filepath.Join(t.TempDir(), "dirsync.db"), deaths(), 400, func(line string) error {
+	dies(t, "groups", filepath.Join(t.TempDir(), "dirsync.db"), deaths(), 400*time.Millisecond, func(line string) error {
 		_, err := fmt.Sscan(line, &memberships, &groups)
 		return err
 	}, func(_ int, w *writer) error {

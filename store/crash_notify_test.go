@@ -3,14 +3,11 @@
 package store_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"syscall"
@@ -107,44 +104,21 @@ func (w *writer) tell() {
 
 // TestKilledTeller ends a process at random moments, and looks at what it leaves behind each time.
 func TestKilledTeller(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "dirsync.db")
-	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
-	times, last := 20, -1
-	if testing.Short() {
-		times = 5
-	}
-	for i := range times {
-		ctx, cancel := context.WithCancel(context.Background())
-		cmd := child(ctx, "tell", path, i)
-		out, err := cmd.StdoutPipe()
-		check(t, err, cmd.Start())
-		// It dies at a random moment after its first word.
-		lines := bufio.NewScanner(out)
-		for first := true; lines.Scan(); first = false {
-			if _, err := fmt.Sscan(lines.Text(), &last); err != nil {
-				t.Fatalf("%q: %v", lines.Text(), err)
-			}
-			if first {
-				time.AfterFunc(time.Duration(r.IntN(60_000))*time.Microsecond, cancel)
-			}
+	last := -1
+	dies(t, "tell", filepath.Join(t.TempDir(), "dirsync.db"), deaths(), 60*time.Millisecond, func(line string) error {
+		_, err := fmt.Sscan(line, &last)
+		return err
+	}, func(_ int, w *writer) error {
+		next, err := teller{w.s, w.s.Notifications()}.next()
+		if err == nil && next <= last {
+			err = fmt.Errorf("round %d had ended, and the next is %d", last, next)
 		}
-		err = cmd.Wait()
-		cancel()
-		if e, ok := errors.AsType[*exec.ExitError](err); !ok || e.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
-			t.Fatalf("the process ended by itself: %v", err)
-		}
-		s := openAt(t, path, store.Options{LockTimeout: 10 * time.Second})
-		next, err := teller{s, s.Notifications()}.next()
-		check(t, err)
-		if next <= last {
-			t.Fatalf("round %d had ended, and the next is %d", last, next)
-		}
-		check(t, s.Close())
-	}
+		return err
+	})
 	if last < 0 {
 		t.Error("nothing was ever written")
 	}
-	t.Logf("%d rounds and %d deaths", last+1, times)
+	t.Logf("%d rounds and %d deaths", last+1, deaths())
 }
 
 // tellFully is what the process does whose file may not grow, or not even be written, beyond a limit.

@@ -235,12 +235,12 @@ func (w *writer) apply(ctx context.Context, owed []dirsync.Person) error {
 	return w.y.Settle(ctx, w.run, outcomes, dirsync.PlanKey{Kind: dirsync.Create, Seq: owed[len(owed)-1].Seq})
 }
 
-// dies has a process of its own do something to the store at path, and ends it at a random moment within so many
-// milliseconds, and again. It calls said for every whole line that the process says, and then look with what it has left.
-func dies(t *testing.T, what, path string, times, within int, said func(line string) error, look func(death int, w *writer) error) {
+// dies has a process of its own do something to the store at path, and ends it at a random moment after its first word, and
+// again; now and then before it, while the process opens the store. It calls said for every whole line that the process says, and then look with what it has left.
+func dies(t *testing.T, what, path string, times int, within time.Duration, said func(line string) error, look func(death int, w *writer) error) {
 	t.Helper()
 	for i := range times {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(20+rand.IntN(within))*time.Millisecond)
+		ctx, cancel := context.WithCancel(t.Context())
 		cmd := child(ctx, what, path, i)
 		out, err := cmd.StdoutPipe()
 		if err != nil {
@@ -249,10 +249,20 @@ func dies(t *testing.T, what, path string, times, within int, said func(line str
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
+		if i%5 == 2 {
+			time.AfterFunc(rand.N(100*time.Millisecond), cancel)
+		}
 		lines := bufio.NewReader(out)
-		for line, err := lines.ReadString('\n'); err == nil; line, err = lines.ReadString('\n') {
+		for n := 0; ; n++ {
+			line, err := lines.ReadString('\n')
+			if err != nil { // a line that was cut off has no end
+				break
+			}
 			if err := said(line); err != nil {
 				t.Fatalf("%q: %v", line, err)
+			}
+			if n == 0 {
+				time.AfterFunc(rand.N(within), cancel)
 			}
 		}
 		err = cmd.Wait()
@@ -282,7 +292,7 @@ func deaths() int {
 // TestKilledProcess ends a process that writes at random moments, and looks at what it leaves behind each time.
 func TestKilledProcess(t *testing.T) {
 	people, accounts, holds := 0, 0, 0
-	dies(t, "write", filepath.Join(t.TempDir(), "dirsync.db"), deaths(), 250, func(line string) error {
+	dies(t, "write", filepath.Join(t.TempDir(), "dirsync.db"), deaths(), 250*time.Millisecond, func(line string) error {
 		_, err := fmt.Sscan(line, &people, &accounts, &holds)
 		return err
 	}, func(_ int, w *writer) error {
