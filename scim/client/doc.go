@@ -13,6 +13,7 @@
 //   - Quirks. What can be found out by behaviour is found out, whatever the discovery endpoints say: PATCH or PUT, filters
 //     or none, pages by number or cursor, totals that are none, 400 for 404 and for 409, a PATCH that says yes and does
 //     nothing. What cannot is in a Profile.
+//   - Groups without PATCH. They are written as a whole, and only if it is known who is in them: what a PUT leaves out goes.
 //   - Absence. A list is complete when it shows as many as it counts and nothing follows; whatever is no SCIM, such as a
 //     page of HTML, says nothing about anybody, with status 200 or 404.
 //

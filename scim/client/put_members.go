@@ -66,7 +66,8 @@ func (c *Client) wholeGroup(ctx context.Context, id string) (*scim.Object, error
 	}
 	if !sure {
 		e := c.fault(call{op: "write a group"}, dirsync.Unavailable, errHidden)
-		e.Hint = "Nothing was sent. Use an application that has PATCH or shows members, or leave groups out of this sync; if all groups are empty, add one member to one of them by hand."
+		e.Hint = "Nothing was sent. Leave groups out of this sync, as long as the application has no PATCH and shows no members; " +
+			"if all groups are empty, add one member to one of them by hand."
 		return nil, e
 	}
 	return o, nil

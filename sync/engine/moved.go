@@ -57,10 +57,11 @@ func (e *Engine) recognise(ctx context.Context) error {
 	if 2*same > known {
 		return nil
 	}
-	return &dirsync.Error{Op: "look for the accounts of this sync", Kind: dirsync.Invalid,
-		Err: fmt.Errorf("people went to %s until now and are to go to %s, where %d of %d accounts are found: it is another target", state.Target, e.TargetID, same, known),
-		Hint: "Nothing was changed. Put back what was there, if this was a mistake. Otherwise give the sync another name: under that it begins from nothing, " +
-			"finds the accounts that are there already, and leaves those of the old target as they are."}
+	err = fmt.Errorf("people went to %s until now and are to go to %s, where %d of %d accounts are found: it is another target",
+		state.Target, e.TargetID, same, known)
+	return &dirsync.Error{Op: "look for the accounts of this sync", Kind: dirsync.Invalid, Err: err,
+		Hint: "Nothing was changed. Put back what was there, if this was a mistake. Otherwise give the sync another name: " +
+			"under that it begins from nothing, finds the accounts that are there already, and leaves those of the old target as they are."}
 }
 
 // alike tells whether an account can be the one that holds what is remembered, where it does not say whose it is: what it

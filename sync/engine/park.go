@@ -55,8 +55,10 @@ func (e *Engine) impatient(throttled error, idle time.Duration) error {
 	if idle > 0 {
 		err = fmt.Errorf("%s has let nothing through in %s of waiting", e.Target.Name(), idle)
 	}
-	return &dirsync.Error{Op: "wait for the target", Kind: dirsync.Throttled, RetryAt: dirsync.RetryAt(throttled), Err: fmt.Errorf("%w: %w", err, throttled),
-		Hint: "Nobody is lost: those who were not changed stay owed, and the next run goes on with them. Ask whoever runs the target why it refuses."}
+	return &dirsync.Error{Op: "wait for the target", Kind: dirsync.Throttled, RetryAt: dirsync.RetryAt(throttled),
+		Err: fmt.Errorf("%w: %w", err, throttled),
+		Hint: "Nobody is lost: those who were not changed stay owed, and the next run goes on with them. " +
+			"Ask whoever runs the target why it refuses."}
 }
 
 // park waits until the target may be asked again. While it waits, the run in the journal says until when.
