@@ -67,6 +67,12 @@ func (d *decoder) said() *said {
 	return s
 }
 
+// What a row has behind the groups, as bits.
+const (
+	hasSaid = 1 << iota
+	hasMade
+)
+
 // appendAccount writes an account. In a file of before, whose accounts had no number of their last change, the row ends
 // with the groups; a zero in place of how many they are says that there is more to come.
 func appendAccount(b []byte, r account) []byte {
@@ -83,8 +89,14 @@ func appendAccount(b []byte, r account) []byte {
 		return appendIn(b, r.in)
 	}
 	b = appendUint(append(b, 0), r.number)
-	b = appendBool(appendIn(b, r.in), r.said != nil)
+	more := byte(0)
 	if r.said != nil {
+		more |= hasSaid
+	}
+	if r.made != 0 {
+		more |= hasMade
+	}
+	if b = append(appendIn(b, r.in), more); r.said != nil {
 		b = r.said.append(b)
 	}
 	if r.made != 0 {
@@ -136,10 +148,12 @@ func decodeAccount(d *decoder) (account, error) {
 		d.bad = true
 	}
 	r.in = d.in(d.count(1))
-	if d.bool() {
+	more := d.byte()
+	d.bad = d.bad || more > hasSaid|hasMade
+	if more&hasSaid != 0 {
 		r.said = d.said()
 	}
-	if d.more() {
+	if more&hasMade != 0 {
 		r.made = d.uint()
 		d.bad = d.bad || r.made == 0 || r.made > r.number
 	}

@@ -123,6 +123,7 @@ func drawAccount(r *rapid.T) account {
 			return &said{name: drawText(r), display: drawText(r), external: drawText(r), emails: rapid.SliceOfN(rapid.Custom(drawText), 0, 3).Draw(r, "emails"),
 				pending: dirsync.ChangeKind(rapid.IntRange(0, 5).Draw(r, "pending")), document: drawBytes(r)}
 		})
+		out.made = optional(r, func() uint64 { return rapid.Uint64Range(1, out.number).Draw(r, "made") })
 	}
 	return out
 }

@@ -189,6 +189,9 @@ func (s *source) page(ctx context.Context, at readingPlace, first bool) (page di
 			}
 			page.Records = append(page.Records, r)
 			next.number, told[c.seq] = c.number, struct{}{}
+			if c.number <= at.begun {
+				continue // it was not made in this round
+			}
 			err = x.waiting(c.seq, at.begun, func(seq uint64, r account) error {
 				if _, ok := told[seq]; ok {
 					return nil
