@@ -157,7 +157,38 @@ func renewFile(path string, opts Options) error {
 		}
 		return fileErrorOrNil(writeIdentity(t.b))
 	})
+	if err == nil {
+		err = s.passNumbers()
+	}
 	return errors.Join(err, s.Close())
+}
+
+// numbersAhead is how many numbers of accounts are never given in a store that is restored: more than can have been given
+// since the backup. A client that remembers an id from then must not find somebody else under it.
+const numbersAhead = 1 << 20
+
+// passNumbers passes over the numbers of accounts that may have been given since the backup.
+func (s *Store) passNumbers() error {
+	d, err := s.Directory()
+	if err != nil {
+		return err
+	}
+	for _, a := range []*accounts{d.accounts, d.groups.accounts} {
+		err := a.update(context.Background(), "", func(x *accountsTx) error {
+			if x.rows == nil {
+				return errUnchanged // Nobody has ever asked for an account here.
+			}
+			last := x.rows.Sequence()
+			for seq := last + 1; seq <= last+numbersAhead; seq++ {
+				x.hole(seq, 1)
+			}
+			return storageError(x.rows.SetSequence(last + numbersAhead))
+		})
+		if err != nil && !errors.Is(err, errUnchanged) {
+			return err
+		}
+	}
+	return nil
 }
 
 // verifyFile opens a copy of a backup for looking only, and reads all of it.
