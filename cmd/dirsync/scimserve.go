@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -40,6 +41,9 @@ type pushing struct {
 	history  *pushLog
 	entrance *doorway
 
+	// cursorKey is what cursors are signed with; nil for commands.
+	cursorKey []byte
+
 	handler atomic.Pointer[server.Server]
 	// resuming ends what a server that was replaced still does.
 	resuming sync.WaitGroup
@@ -51,7 +55,11 @@ func newPushing(a *app, cfg *Config, st *store.Store, tokens *tokenBook) (*pushi
 	if err != nil {
 		return nil, err
 	}
-	p := &pushing{app: a, resources: directory, tokens: tokens}
+	key, err := st.Note(context.Background(), noteCursorKey)
+	if err != nil {
+		return nil, err
+	}
+	p := &pushing{app: a, resources: directory, tokens: tokens, cursorKey: key}
 	p.guard = newPushGuard(p.resources, st, a.now)
 	if err := p.configure(cfg); err != nil {
 		return nil, err
@@ -69,7 +77,7 @@ func (p *pushing) configure(cfg *Config) error {
 	}
 	c := server.Config{Store: p.resources, Fields: sc.fieldPaths(cfg.Directory), Convert: convert, Guard: p.guard.ask, Observe: p.observe,
 		Authenticate: p.tokens.authenticate, URL: sc.URL, Users: users, Groups: groups, Log: p.log, Now: p.now,
-		Limits: server.Limits{Rate: float64(sc.Rate)}}
+		Limits: server.Limits{Rate: float64(sc.Rate)}, CursorKey: p.cursorKey}
 	if cfg.Directory.FedBy != FedBySCIM {
 		c.Authenticate = readers(p.tokens.authenticate)
 	}
@@ -248,6 +256,9 @@ func (d *daemon) newPushing(ctx context.Context) (*pushing, error) {
 	if d.entrance == nil {
 		return nil, nil //nolint:nilnil // there is none
 	}
+	if err := makeCursorKey(ctx, d.st); err != nil {
+		return nil, err
+	}
 	tokens, err := openTokens(ctx, d.st, d.now)
 	if err != nil {
 		return nil, err
@@ -257,6 +268,21 @@ func (d *daemon) newPushing(ctx context.Context) (*pushing, error) {
 		p.history, p.entrance = d.history, d.entrance
 	}
 	return p, err
+}
+
+// noteCursorKey is the note in which the store keeps what cursors are signed with. Whoever reads a long list goes on where it
+// was, though the daemon was started again or has another configuration.
+const noteCursorKey = "scim/cursor_key"
+
+// makeCursorKey makes a key, once.
+func makeCursorKey(ctx context.Context, st noted) error {
+	key, err := st.Note(ctx, noteCursorKey)
+	if err != nil || len(key) > 0 {
+		return err
+	}
+	key = make([]byte, 32)
+	_, _ = rand.Read(key) // It never fails, it ends the program instead.
+	return st.SetNote(ctx, noteCursorKey, key)
 }
 
 // push answers a SCIM client.
