@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	bolt "go.etcd.io/bbolt"
+
 	"dirsync"
 )
 
@@ -19,7 +21,8 @@ import (
 // If there is a file at path it is refused as an *dirsync.Error of kind Conflict, unless replace says otherwise; then the
 // file, whatever is in it, is kept beside it under the name that is returned, and empty if there was none. No process may
 // have it open: that is Locked. Readers of the directory begin anew; see Directory.Source. A backup that is damaged, or in which something does not fit together, is Corrupt, and
-// then nothing was changed. Of opts, Now names the file that is kept, and LockTimeout is looked at.
+// then nothing was changed. Of opts, Now names the file that is kept,
+// and LockTimeout and RestoredNotes are looked at.
 func Restore(ctx context.Context, backup, path string, replace bool, opts Options) (kept string, err error) {
 	op := "restore " + path + " from " + backup
 	opts = opts.withDefaults()
@@ -138,27 +141,33 @@ const aheadBy = 1 << 32
 
 // renewFile brings a copy of a backup to the newest schema and makes it another file than the one of the backup: between
 // the backup and now things may have happened that are undone by it. Whoever has read of them reads everything again, and
-// no version that somebody may remember is given a second time.
+// no version and no id that somebody may remember is given a second time.
 func renewFile(path string, opts Options) error {
 	s, err := Open(path, Options{LockTimeout: opts.LockTimeout})
 	if err != nil {
 		return fmt.Errorf("look at the backup: %w", err)
 	}
 	_, err = s.change(func(t *tx) error {
-		for _, place := range [...]string{bucketDirectory, bucketDirectoryGroups} {
-			parent := t.b.Bucket([]byte(place))
-			if parent == nil || parent.Bucket([]byte(bucketChanges)) == nil {
-				continue
+		for _, of := range [...]struct{ place, rows string }{{bucketDirectory, bucketUsers}, {bucketDirectoryGroups, bucketGroups}} {
+			parent, err := t.top(of.place)
+			if err != nil {
+				return err
 			}
-			b := parent.Bucket([]byte(bucketChanges))
-			if err := b.SetSequence(b.Sequence() + aheadBy); err != nil {
-				return fileError(err)
+			if b := parent.Bucket([]byte(bucketChanges)); b != nil {
+				if err := b.SetSequence(b.Sequence() + aheadBy); err != nil {
+					return fileError(err)
+				}
+			}
+			if err := t.passNumbers(parent, of.rows); err != nil {
+				return err
 			}
 		}
 		return fileErrorOrNil(writeIdentity(t.b))
 	})
-	if err == nil {
-		err = s.passNumbers()
+	for name, value := range opts.RestoredNotes {
+		if err == nil {
+			err = s.SetNote(context.Background(), name, value)
+		}
 	}
 	return errors.Join(err, s.Close())
 }
@@ -167,28 +176,32 @@ func renewFile(path string, opts Options) error {
 // since the backup. A client that remembers an id from then must not find somebody else under it.
 const numbersAhead = 1 << 20
 
-// passNumbers passes over the numbers of accounts that may have been given since the backup.
-func (s *Store) passNumbers() error {
-	d, err := s.Directory()
+// passNumbers passes over the numbers of accounts that may have been given since the backup, as though all of these were
+// deleted.
+func (t *tx) passNumbers(parent *bolt.Bucket, rows string) error {
+	b, err := t.bucket(parent, rows)
 	if err != nil {
 		return err
 	}
-	for _, a := range []*accounts{d.accounts, d.groups.accounts} {
-		err := a.update(context.Background(), "", func(x *accountsTx) error {
-			if x.rows == nil {
-				return errUnchanged // Nobody has ever asked for an account here.
-			}
-			last := x.rows.Sequence()
-			for seq := last + 1; seq <= last+numbersAhead; seq++ {
-				x.hole(seq, 1)
-			}
-			return storageError(x.rows.SetSequence(last + numbersAhead))
-		})
-		if err != nil && !errors.Is(err, errUnchanged) {
+	holes, err := t.bucket(parent, bucketHoles)
+	if err != nil {
+		return err
+	}
+	first := b.Sequence() + 1
+	end := first + numbersAhead
+	for at := first; at < end; {
+		block := at / holeBlock
+		next := min((block+1)*holeBlock, end)
+		n, err := holesIn(holes, block)
+		if err != nil {
 			return err
 		}
+		if err := putHoles(holes, block, n+next-at); err != nil {
+			return err
+		}
+		at = next
 	}
-	return nil
+	return fileErrorOrNil(b.SetSequence(end - 1))
 }
 
 // verifyFile opens a copy of a backup for looking only, and reads all of it.

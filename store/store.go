@@ -52,6 +52,9 @@ type Options struct {
 	LockTimeout time.Duration
 	// Now is the clock by which the directory dates its accounts; nil means time.Now.
 	Now func() time.Time
+	// RestoredNotes are what notes of these names hold in a store that Restore has put in place, whatever they hold in the
+	// backup; see Store.SetNote.
+	RestoredNotes map[string][]byte
 }
 
 // Store is an open store. Close it. It may be used from several goroutines: one writes at a time, and readers see what
