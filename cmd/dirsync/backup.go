@@ -210,7 +210,9 @@ the end of the runs that are under way, rests meanwhile, and goes on by itself, 
 once; stop it first if you want to look before anything runs.
 
 What has happened since the backup is not forgotten by the tenant: the next run reads
-what has changed since then, or everybody, and puts the accounts right.
+what has changed since then, or everybody, and puts the accounts right. SCIM clients do
+not know of it; have them provision everybody again. Their tokens stay those of the
+store that is replaced, where it can be read.
 
 Exit codes: 0 restored; 1 failed, and the store is as it was; 2 the command line or the
 configuration is wrong.`,
@@ -225,6 +227,7 @@ configuration is wrong.`,
 			opts.Now = a.now
 			var kept string
 			err = a.swap(cmd.Context(), func() (err error) {
+				opts.RestoredNotes = tokensOfNow(cmd.Context(), cfg.Store.Path)
 				kept, err = store.Restore(cmd.Context(), a.path(args[0]), cfg.Store.Path, replace, opts)
 				return err
 			})
@@ -240,6 +243,9 @@ configuration is wrong.`,
 			if kept != "" {
 				a.printf("What was there is kept as %s.\n", clean(kept))
 			}
+			if kept != "" && opts.RestoredNotes == nil {
+				a.printf("Tokens of SCIM clients that were ended since the backup are good again, if there were any: dirsync token list.\n")
+			}
 			a.printf("Look before the next run changes anything: dirsync read, and then dirsync plan.\n" +
 				"dirsync run --full then makes certain of what was done to the targets since the backup.\n")
 			return nil
@@ -247,6 +253,20 @@ configuration is wrong.`,
 	}
 	cmd.Flags().BoolVar(&replace, "replace", false, "replace the store that is there, and keep it beside the new one")
 	return cmd
+}
+
+// tokensOfNow are the tokens of SCIM clients in the store that is about to be replaced: a token that was ended since the backup
+// must not be good again. It is nil if the store cannot be read, or never had any; then those of the backup are all there is.
+func tokensOfNow(ctx context.Context, path string) map[string][]byte {
+	st, err := store.Open(path, store.Options{ReadOnly: true})
+	if err != nil {
+		return nil
+	}
+	text, err := st.Note(ctx, noteTokens)
+	if err = errors.Join(err, st.Close()); err != nil || text == nil {
+		return nil
+	}
+	return map[string][]byte{noteTokens: text}
 }
 
 // storeOptions are the options by which the store of a configuration is opened for writing.

@@ -453,6 +453,25 @@ func TestTokens(t *testing.T) {
 	if who(second) != "" || who(third) == "" {
 		t.Error("a token lives longer than it was to, because it was rotated")
 	}
+	// Rotated twice, nobody is shut out before their time; at once, everybody is.
+	fourth, _, err := b.rotate(ctx, "crm", "ann", 2*time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fifth, _, err := b.rotate(ctx, "crm", "ann", time.Hour)
+	b = open()
+	if err != nil || who(third) == "" || who(fourth) == "" || who(fifth) == "" {
+		t.Errorf("one of three is not good during the overlaps: %v", err)
+	}
+	r.pass(90 * time.Minute)
+	if who(third) == "" || who(fourth) != "" || who(fifth) == "" {
+		t.Error("one of three is good or is not at the wrong time")
+	}
+	last, _, err := b.rotate(ctx, "crm", "ann", 0)
+	if err != nil || who(third) != "" || who(fifth) != "" || who(last) == "" {
+		t.Errorf("not all others have ended at once: %v", err)
+	}
+	third = last
 	if _, _, err := b.rotate(ctx, "nobody", "", 0); dirsync.KindOf(err) != dirsync.NotFound {
 		t.Errorf("got %v", err)
 	}

@@ -272,7 +272,7 @@ configuration is wrong.`,
 			})
 		},
 	}
-	cmd.Flags().StringVar(&overlap, "overlap", "24h", "for how long the old one is good")
+	cmd.Flags().StringVar(&overlap, "overlap", "24h", "for how long the old one is good; 0s ends it, and all before it, at once")
 	return cmd
 }
 

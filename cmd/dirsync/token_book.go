@@ -30,9 +30,17 @@ type scimToken struct {
 	Expires time.Time `json:"expires,omitzero"`
 	// Used is when it was used last, to the minute; zero: never.
 	Used time.Time `json:"used,omitzero"`
-	// Before is the token that this one has replaced. It is good until BeforeEnds.
+	// Before is the token that this one has replaced. It is good until BeforeEnds. Earlier are those that were replaced before
+	// that, and are still good.
 	Before     *server.TokenHash `json:"before,omitempty"`
 	BeforeEnds time.Time         `json:"before_ends,omitzero"`
+	Earlier    []earlierToken    `json:"earlier,omitempty"`
+}
+
+// earlierToken is a token that was replaced more than once; who still uses it is not shut out before its time.
+type earlierToken struct {
+	Hash server.TokenHash `json:"hash"`
+	Ends time.Time        `json:"ends"`
 }
 
 // expired tells whether it has ended.
@@ -96,6 +104,9 @@ func newTokenPage(tokens []scimToken) *tokenPage {
 		p.byHash[t.Hash] = tokenEntry{i, t.Expires}
 		if t.Before != nil {
 			p.byHash[*t.Before] = tokenEntry{i, t.BeforeEnds}
+		}
+		for _, e := range t.Earlier {
+			p.byHash[e.Hash] = tokenEntry{i, e.Ends}
 		}
 	}
 	return p
@@ -167,6 +178,7 @@ func (b *tokenBook) edit(ctx context.Context, fn func([]scimToken) ([]scimToken,
 		if t := &tokens[i]; t.Before != nil && !now.Before(t.BeforeEnds) {
 			t.Before, t.BeforeEnds = nil, time.Time{}
 		}
+		tokens[i].Earlier = slices.DeleteFunc(slices.Clone(tokens[i].Earlier), func(e earlierToken) bool { return !now.Before(e.Ends) })
 	}
 	tokens, err := fn(tokens)
 	if err != nil {
@@ -189,8 +201,8 @@ func (b *tokenBook) create(ctx context.Context, t scimToken) (string, error) {
 	})
 }
 
-// rotate makes a new token in the place of one, which stays good for a while. The new one lives as long as the old one was
-// meant to.
+// rotate makes a new token in the place of one, which stays good for a while, as do those before it that still are; without an
+// overlap all of them end. The new one lives as long as the old one was meant to.
 func (b *tokenBook) rotate(ctx context.Context, name, by string, overlap time.Duration) (string, scimToken, error) {
 	text, hash := server.NewToken()
 	var made scimToken
@@ -201,6 +213,12 @@ func (b *tokenBook) rotate(ctx context.Context, name, by string, overlap time.Du
 		}
 		t, now := &tokens[i], b.now().UTC()
 		old, ends := t.Hash, now.Add(overlap)
+		switch {
+		case overlap <= 0:
+			t.Earlier = nil // at once is meant of all
+		case t.Before != nil:
+			t.Earlier = append(t.Earlier, earlierToken{*t.Before, t.BeforeEnds})
+		}
 		t.Before, t.BeforeEnds = nil, time.Time{}
 		if !t.Expires.IsZero() {
 			if t.Expires.Before(ends) {
@@ -218,7 +236,7 @@ func (b *tokenBook) rotate(ctx context.Context, name, by string, overlap time.Du
 	return text, made, err
 }
 
-// revoke ends a token, and the one before it, at once.
+// revoke ends a token, and those before it, at once.
 func (b *tokenBook) revoke(ctx context.Context, name string) error {
 	return b.edit(ctx, func(tokens []scimToken) ([]scimToken, error) {
 		i := findToken(tokens, name)
