@@ -12,6 +12,7 @@ import (
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
+	bolt "go.etcd.io/bbolt"
 	"pgregory.net/rapid"
 
 	"dirsync"
@@ -527,5 +528,41 @@ func TestReferencesOfBefore(t *testing.T) {
 	sound(t, s)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestVerifyFindsLostReferences takes the index away in which those are found who refer to somebody.
+func TestVerifyFindsLostReferences(t *testing.T) {
+	ctx, path := t.Context(), filepath.Join(t.TempDir(), "dirsync.db")
+	s := openAt(t, path, store.Options{})
+	s.SetSizes(2, 1)
+	d, err := s.Directory(managerFields()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []string{"a", "b", "c"} {
+		if _, err := d.Apply(ctx, dirsync.Change{Kind: dirsync.Create, Person: dirsync.ID(p), After: who(p, p).With(under("a"))}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sound(t, s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	spoil(t, path, func(tx *bolt.Tx) error {
+		if err := tx.Bucket([]byte("directory")).DeleteBucket([]byte("index")); err != nil {
+			return err
+		}
+		_, err := tx.Bucket([]byte("directory")).CreateBucket([]byte("index"))
+		return err
+	})
+	s = openAt(t, path, store.Options{})
+	defer s.Close()
+	if _, err := s.Directory(managerFields()...); err != nil {
+		t.Fatal(err)
+	}
+	findings, err := s.Verify(ctx)
+	if got, want := strings.Join(findings, "\n"), "user u00000001 cannot be found by its references"; err != nil || !strings.Contains(got, want) {
+		t.Errorf("got %q and %v, want something that says %q", got, err, want)
 	}
 }
