@@ -174,6 +174,9 @@ func (a *applying) batch(ctx context.Context, changes []dirsync.Change, second [
 			standings[i].Link.Doubt = second[i].doubt
 		}
 		outcomes[i] = e.outcome(changes[i], standings[i], ap, now)
+		if a.r.Undoes != 0 || a.cut[changes[i].Seq] {
+			outcomes[i].Link = plan.Partly(outcomes[i].Link, standings[i].Link)
+		}
 		switch {
 		case outcomes[i].Owed != nil:
 		case a.cut[changes[i].Seq]:

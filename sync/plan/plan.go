@@ -250,6 +250,15 @@ func Drift(p dirsync.Person, w Wanted) (before, after dirsync.Values) {
 	return before, after
 }
 
+// Partly is what Settle has returned for a change that did not write everything, because it took something back or because a
+// part of it is held: what an earlier change in doubt did to the rest is as uncertain as before.
+func Partly(settled, before dirsync.Link) dirsync.Link {
+	if before.InDoubt() && before.Doubt != dirsync.Deactivate && !settled.InDoubt() && !settled.IsZero() {
+		settled.Doubt = dirsync.Update
+	}
+	return settled
+}
+
 // Settle returns what is known of a person's account after change c was applied and the target answered with account.
 func Settle(link dirsync.Link, c dirsync.Change, account dirsync.Account, now time.Time) dirsync.Link {
 	if c.Kind == dirsync.Delete || account.ID == "" {
