@@ -253,7 +253,7 @@ func (a *app) explain(ctx context.Context, w *wired, p dirsync.Person) (explainV
 			return v, err
 		}
 		if last != nil {
-			r := last.view()
+			r := last.SCIMRequest
 			v.LastRequest = &r
 		}
 	}

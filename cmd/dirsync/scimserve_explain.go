@@ -17,16 +17,6 @@ const (
 	pushedRead     = 5000
 )
 
-// view is an entry of the history as the API has it.
-func (e *pushEntry) view() web.SCIMRequest {
-	v := web.SCIMRequest{Time: e.Time, Token: e.Token, Method: e.Method, Resource: e.Resource, ID: e.ID, Name: e.Name, Operation: e.Operation,
-		Status: e.Status, SCIMType: e.SCIMType, Detail: e.Detail, Changed: e.Changed, Held: e.Held}
-	for _, q := range e.Quirks {
-		v.Quirks = append(v.Quirks, web.SCIMQuirk{Code: string(q.Code), Text: q.Text})
-	}
-	return v
-}
-
 // explainPushed explains those of the directory who go by a name and whom SCIM clients push, or no sync has made. none says
 // that nobody does, or that the configuration has no SCIM server.
 func (a *app) explainPushed(ctx context.Context, key string) (views []web.Pushed, err error) {
@@ -94,7 +84,7 @@ func (a *app) pushedView(ctx context.Context, cfg *Config, p *pushing, r dirsync
 func remember(v *web.Pushed, list []pushEntry) {
 	v.Requests = []web.SCIMRequest{}
 	for i, e := range list {
-		r := e.view()
+		r := e.SCIMRequest
 		if i == 0 {
 			v.LastRequest = &r
 		}

@@ -18,8 +18,8 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"dirsync/scim"
 	"dirsync/scim/server"
+	"dirsync/web"
 )
 
 // The bounds of the history of requests. Requests that only look are many, and remembered in files of their own, so that
@@ -39,37 +39,18 @@ const (
 	pushLogReads  = "reads"
 )
 
-// pushEntry is one request in the history: who, what, and what came of it. It holds names and ids, and no other value that was
-// sent.
+// pushEntry is one request in the history: who, what, and what came of it.
 type pushEntry struct {
-	Time      time.Time `json:"time"`
-	Token     string    `json:"token,omitempty"`
-	Method    string    `json:"method"`
-	Resource  string    `json:"resource,omitempty"`
-	ID        string    `json:"id,omitempty"`
-	Name      string    `json:"name,omitempty"`
-	Operation int       `json:"operation,omitempty"`
-	Status    int       `json:"status"`
-	SCIMType  string    `json:"scim_type,omitempty"`
-	Detail    string    `json:"detail,omitempty"`
+	web.SCIMRequest
 	// Took is in milliseconds.
-	Took    float64     `json:"ms"`
-	Changed []string    `json:"changed,omitempty"`
-	Held    bool        `json:"held,omitempty"`
-	Quirks  []pushQuirk `json:"quirks,omitempty"`
-}
-
-// pushQuirk is a scim.Quirk as programs read it.
-type pushQuirk struct {
-	Code scim.QuirkCode `json:"code"`
-	Text string         `json:"text"`
+	Took float64 `json:"ms"`
 }
 
 func viewEvent(e server.Event) pushEntry {
-	out := pushEntry{Time: e.Time.UTC(), Token: e.Token, Method: e.Method, Resource: e.Resource, ID: e.ID, Name: e.Name, Operation: e.Operation,
-		Status: e.Status, SCIMType: e.SCIMType, Detail: e.Detail, Took: float64(e.Duration.Microseconds()) / 1000, Changed: e.Changed, Held: e.Held}
+	out := pushEntry{web.SCIMRequest{Time: e.Time.UTC(), Token: e.Token, Method: e.Method, Resource: e.Resource, ID: e.ID, Name: e.Name, Operation: e.Operation,
+		Status: e.Status, SCIMType: e.SCIMType, Detail: e.Detail, Changed: e.Changed, Held: e.Held}, float64(e.Duration.Microseconds()) / 1000}
 	for _, q := range e.Quirks {
-		out.Quirks = append(out.Quirks, pushQuirk(q))
+		out.Quirks = append(out.Quirks, web.SCIMQuirk{Code: string(q.Code), Text: q.Text})
 	}
 	return out
 }

@@ -188,7 +188,7 @@ func FuzzPushLog(f *testing.F) {
 				t.Errorf("got %d of %d, %v", len(list), q.limit, err)
 			}
 			for _, e := range list {
-				_ = requestWords(e.view(), time.Now())
+				_ = requestWords(e.SCIMRequest, time.Now())
 			}
 		}
 	})

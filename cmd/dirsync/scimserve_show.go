@@ -137,7 +137,7 @@ func (a *app) printRequests(list []pushEntry) error {
 		if e.Status >= 400 {
 			status.color = red
 		}
-		t.Row(when(e.Time, now), orElse(e.Token, "nobody"), e.Method+" "+e.Resource, orElse(e.Name, e.ID), status, outcome(e.view()))
+		t.Row(when(e.Time, now), orElse(e.Token, "nobody"), e.Method+" "+e.Resource, orElse(e.Name, e.ID), status, outcome(e.SCIMRequest))
 	}
 	return t.Write(a.stdout)
 }

@@ -104,7 +104,7 @@ func viewTokens(tokens []scimToken, last map[string]pushEntry, now time.Time) []
 	for _, t := range tokens {
 		v := web.SCIMToken{Name: t.Name, LastUsed: t.Used, Expires: t.Expires, Expired: t.expired(now)}
 		if e, ok := last[t.Name]; ok {
-			r := e.view()
+			r := e.SCIMRequest
 			v.LastRequest = &r
 		}
 		views = append(views, v)

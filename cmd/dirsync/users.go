@@ -177,7 +177,7 @@ configuration is wrong.`,
 				if err := a.printUser(cmd.Context(), d, u); err != nil || last == nil {
 					return err
 				}
-				a.printf("\nLast SCIM request: %s\n", clean(requestWords(last.view(), a.now())))
+				a.printf("\nLast SCIM request: %s\n", clean(requestWords(last.SCIMRequest, a.now())))
 				return nil
 			})
 		},
