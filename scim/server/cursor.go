@@ -31,6 +31,9 @@ type cursor struct {
 // maxSortKey is the longest cursor.key in bytes. A cursor is part of an address.
 const maxSortKey = 512
 
+// maxCursor is the longest cursor that is looked at, in bytes: far more than any with a key of maxSortKey and an id has.
+const maxCursor = 4 * maxSortKey
+
 const macSize = 16
 
 func (s *Server) sealCursor(c cursor) string {
@@ -53,7 +56,7 @@ func (s *Server) mac(b []byte) []byte {
 // openCursor reads a cursor and checks that it belongs to a query.
 func (s *Server) openCursor(text string, query uint64) (c cursor, err error) {
 	unknown := refuse(http.StatusBadRequest, scim.InvalidCursor, "the cursor is not one of this server's, or is from before it was started")
-	if len(text) > 1024 {
+	if len(text) > maxCursor {
 		return c, unknown
 	}
 	b, err := base64.RawURLEncoding.DecodeString(text)

@@ -80,6 +80,7 @@ func FuzzCursor(f *testing.F) {
 	s := &Server{key: []byte("key"), now: func() time.Time { return time.Unix(1_700_000_000, 0) }, limits: Limits{}.withDefaults()}
 	f.Add("", uint64(0), uint16(0), "u1")
 	f.Add(s.sealCursor(cursor{query: 7, count: 3, after: "u1"}), uint64(7), uint16(3), "u1")
+	f.Add("", uint64(222), uint16(47), strings.Repeat("x", 499))
 	f.Fuzz(func(t *testing.T, text string, query uint64, count uint16, after string) {
 		if c, err := s.openCursor(text, query); err == nil && s.sealCursor(c) != text {
 			t.Errorf("%q was taken", text)
