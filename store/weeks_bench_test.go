@@ -65,7 +65,7 @@ func BenchmarkHundredWeeks(b *testing.B) {
 func weeklyRun(tb testing.TB, s *store.Store, r *rand.Rand, now time.Time) {
 	tb.Helper()
 	ctx, y := context.Background(), s.Sync("staff")
-	d, err := s.Directory()
+	d, err := filledDirectory(s)
 	if err != nil {
 		tb.Fatal(err)
 	}
