@@ -60,7 +60,7 @@ func (s *Server) openCursor(text string, query uint64) (c cursor, err error) {
 		return c, unknown
 	}
 	b, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil || len(b) <= macSize {
+	if err != nil || len(b) <= macSize || base64.RawURLEncoding.EncodeToString(b) != text { // one text for each cursor
 		return c, unknown
 	}
 	b, mac := b[:len(b)-macSize], b[len(b)-macSize:]

@@ -80,6 +80,8 @@ func FuzzCursor(f *testing.F) {
 	s := &Server{key: []byte("key"), now: func() time.Time { return time.Unix(1_700_000_000, 0) }, limits: Limits{}.withDefaults()}
 	f.Add("", uint64(0), uint16(0), "u1")
 	f.Add(s.sealCursor(cursor{query: 7, count: 3, after: "u1"}), uint64(7), uint16(3), "u1")
+	f.Add("BwMAAIDiz6oGAHUxteLwspZDiluLsv1PmB149X", uint64(7), uint16(2), "0") // bits behind the last byte
+	f.Add(s.sealCursor(cursor{query: 7, count: 3, after: "u1"})[:8]+"\n"+s.sealCursor(cursor{query: 7, count: 3, after: "u1"})[8:], uint64(7), uint16(3), "u1")
 	f.Add("", uint64(222), uint16(47), strings.Repeat("x", 499))
 	f.Fuzz(func(t *testing.T, text string, query uint64, count uint16, after string) {
 		if c, err := s.openCursor(text, query); err == nil && s.sealCursor(c) != text {
